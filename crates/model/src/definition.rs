@@ -6,6 +6,8 @@
 
 mod check;
 mod route;
+#[cfg(test)]
+mod tests;
 mod upstream;
 
 use serde_json::{Value, json};

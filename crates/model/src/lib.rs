@@ -8,7 +8,9 @@
 //! This crate must not know: files, sockets, clocks, tasks, HTTP statuses, the store, the wire.
 
 mod binding;
+mod conflict;
 mod definition;
+mod diff;
 mod digest;
 mod group;
 mod host;
@@ -18,6 +20,7 @@ mod meta;
 mod name;
 mod normal;
 mod path;
+pub mod plan;
 mod predicate;
 mod problem;
 mod registry;
@@ -26,10 +29,12 @@ mod view;
 mod walk;
 
 pub use binding::{Binding, Discovery, InvalidNodeHost, Node, NodeHost, Upstream};
+pub use conflict::{Claimant, RouteConflict, RouteIndex};
 pub use definition::{
     Check, Definition, Expect, HostHeader, Keepalive, LoadBalancing, Retry, RetryOn, Route,
     RouteTimeout, SCHEMA, Scheme, Sealed, Timeouts, UpstreamPolicy,
 };
+pub use diff::{BeforeAfter, Difference, NameChanges, RouteChange, RouteChanges, Side};
 pub use digest::{Digest, InvalidDigest};
 pub use group::Group;
 pub use host::{HostName, HostPattern, InvalidHost};

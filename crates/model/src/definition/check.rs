@@ -197,19 +197,20 @@ fn read_headers(walk: &mut Walk, object: &mut Object<'_>) -> BTreeMap<Box<str>, 
         let Some(text) = walk.text(value, &at, VALUE_BYTES_MAX) else {
             continue;
         };
-        match (name.parse::<HeaderName>(), HeaderValue::from_str(text)) {
-            (Ok(name), Ok(_)) if FRAMING.contains(&name) => {
+        let value = HeaderValue::from_str(text).ok().filter(|_| text.is_ascii());
+        match (name.parse::<HeaderName>(), value) {
+            (Ok(name), Some(_)) if FRAMING.contains(&name) => {
                 walk.note(
                     Code::Invalid,
                     &at,
                     "is set by the gateway itself; leave it out",
                 );
             }
-            (Ok(name), Ok(_)) => {
+            (Ok(name), Some(_)) => {
                 headers.insert(name.as_str().into(), text.into());
             }
             (Err(_), _) => walk.note(Code::Invalid, &at, "is no header name"),
-            (_, Err(_)) => walk.note(
+            (_, None) => walk.note(
                 Code::Invalid,
                 &at,
                 "is no header value: visible ASCII and spaces only",

@@ -82,7 +82,7 @@ impl Route {
         })
     }
 
-    pub(super) fn to_value(&self) -> Value {
+    pub(crate) fn to_value(&self) -> Value {
         json!({
             "name": self.name,
             "paths": self.paths.iter().map(PathPattern::to_string).collect::<Vec<_>>(),

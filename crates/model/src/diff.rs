@@ -1,0 +1,278 @@
+//! What differs between two states of a published service, for people and for the plan's digest.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::binding::Binding;
+use crate::definition::{Check, Definition, Route};
+use crate::host::HostPattern;
+
+/// What a change would do to one published service. Parts without a difference are empty or null.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Difference {
+    /// Routes by name.
+    pub routes: RouteChanges,
+    /// Plugins by name. Always empty until plugins exist.
+    pub plugins: NameChanges,
+    /// The upstream policy.
+    pub upstream: Option<BeforeAfter>,
+    /// The hosts as the binding leaves them.
+    pub hosts: Option<BeforeAfter>,
+    /// The base path.
+    pub base_path: Option<BeforeAfter>,
+    /// Checks by name.
+    pub checks: Option<NameChanges>,
+    /// The group's own binding.
+    pub binding: Option<BeforeAfter>,
+    /// Whether it serves.
+    pub enabled: Option<BeforeAfter>,
+}
+
+/// A value as it is and as it would be; null where there is none.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BeforeAfter {
+    /// As it is.
+    pub before: Value,
+    /// As it would be.
+    pub after: Value,
+}
+
+/// Names that come, go and change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct NameChanges {
+    /// New ones.
+    pub added: Vec<String>,
+    /// Ones that are gone.
+    pub removed: Vec<String>,
+    /// Ones that say something else.
+    pub changed: Vec<String>,
+}
+
+/// Routes that come, go and change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RouteChanges {
+    /// New ones.
+    pub added: Vec<String>,
+    /// Ones that are gone.
+    pub removed: Vec<String>,
+    /// Ones that say something else, each with what.
+    pub changed: Vec<RouteChange>,
+}
+
+/// What changes in one route.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RouteChange {
+    /// The route's name.
+    pub route: String,
+    /// Its fields, as `timeout.read null → "10s"`, separated by `; `.
+    pub diff: String,
+}
+
+/// One side of a difference.
+#[derive(Clone, Copy, Debug)]
+pub struct Side<'a> {
+    /// What runs.
+    pub definition: &'a Definition,
+    /// Where its upstream is.
+    pub binding: &'a Binding,
+    /// Whether it serves.
+    pub enabled: bool,
+}
+
+impl Difference {
+    /// What differs from one side to the other. A side that is none has nothing.
+    #[must_use]
+    pub fn between(before: Option<Side<'_>>, after: Option<Side<'_>>) -> Self {
+        let definition = |side: Option<Side<'_>>, part: fn(&Definition) -> Value| {
+            side.map_or(Value::Null, |side| part(side.definition))
+        };
+        let part =
+            |f: fn(&Definition) -> Value| changed(definition(before, f), definition(after, f));
+        let whole = |f: fn(&Side<'_>) -> Value| {
+            let value = |side: Option<Side<'_>>| side.as_ref().map_or(Value::Null, f);
+            changed(value(before), value(after))
+        };
+        let checks = names(&checks(before), &checks(after), |check| {
+            check.name.to_string()
+        });
+        Self {
+            routes: RouteChanges::between(routes(before), routes(after)),
+            plugins: NameChanges::default(),
+            upstream: part(|d| d.to_value()["upstream"].take()),
+            hosts: whole(|side| {
+                let hosts = side.binding.effective_hosts(side.definition);
+                json!(hosts.iter().map(HostPattern::to_string).collect::<Vec<_>>())
+            }),
+            base_path: part(|d| json!(d.base_path.as_str())).filter(|change| {
+                ![&change.before, &change.after]
+                    .iter()
+                    .all(|v| v.is_null() || **v == json!(""))
+            }),
+            checks: (checks != NameChanges::default()).then_some(checks),
+            binding: whole(|side| side.binding.to_value()),
+            enabled: whole(|side| json!(side.enabled)),
+        }
+    }
+
+    /// Whether nothing differs.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl RouteChanges {
+    fn between(before: &[Route], after: &[Route]) -> Self {
+        let find = |routes: &[Route], route: &Route| {
+            routes.iter().position(|other| other.name == route.name)
+        };
+        let missing_in = |routes: &[Route], others: &[Route]| {
+            routes
+                .iter()
+                .filter(|r| find(others, r).is_none())
+                .map(|r| r.name.to_string())
+                .collect()
+        };
+        let changed = after.iter().filter_map(|route| {
+            let old = &before[find(before, route)?];
+            (old != route).then(|| RouteChange {
+                route: route.name.to_string(),
+                diff: fields(&old.to_value(), &route.to_value()),
+            })
+        });
+        Self {
+            added: missing_in(after, before),
+            removed: missing_in(before, after),
+            changed: changed.collect(),
+        }
+    }
+}
+
+fn routes(side: Option<Side<'_>>) -> &[Route] {
+    side.map_or(&[], |side| &side.definition.routes)
+}
+
+fn checks(side: Option<Side<'_>>) -> Vec<&Check> {
+    side.map_or_else(Vec::new, |side| side.definition.checks.iter().collect())
+}
+
+fn names<T: PartialEq>(before: &[T], after: &[T], name: impl Fn(&T) -> String) -> NameChanges {
+    let find = |items: &[T], wanted: &T| items.iter().position(|item| name(item) == name(wanted));
+    let missing_in = |items: &[T], others: &[T]| {
+        items
+            .iter()
+            .filter(|item| find(others, item).is_none())
+            .map(&name)
+            .collect()
+    };
+    let changed = after
+        .iter()
+        .filter(|item| find(before, item).is_some_and(|n| before[n] != **item));
+    NameChanges {
+        added: missing_in(after, before),
+        removed: missing_in(before, after),
+        changed: changed.map(&name).collect(),
+    }
+}
+
+fn changed(before: Value, after: Value) -> Option<BeforeAfter> {
+    (before != after).then_some(BeforeAfter { before, after })
+}
+
+/// The fields that differ, as `priority 0 → 5; timeout.read null → "10s"`.
+fn fields(before: &Value, after: &Value) -> String {
+    let mut lines = Vec::new();
+    collect(before, after, "", &mut lines);
+    lines.join("; ")
+}
+
+fn collect(before: &Value, after: &Value, path: &str, lines: &mut Vec<String>) {
+    match (before, after) {
+        (Value::Object(a), Value::Object(b)) => {
+            let mut keys: Vec<_> = a.keys().chain(b.keys()).collect();
+            keys.sort_unstable();
+            keys.dedup();
+            for key in keys {
+                let path = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
+                let part = |map: &serde_json::Map<String, Value>| {
+                    map.get(key).cloned().unwrap_or_default()
+                };
+                collect(&part(a), &part(b), &path, lines);
+            }
+        }
+        (Value::Object(_), _) if after.is_null() => collect(before, &json!({}), path, lines),
+        (_, Value::Object(_)) if before.is_null() => collect(&json!({}), after, path, lines),
+        _ if before == after => {}
+        _ => lines.push(format!("{path} {before} → {after}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn definition(routes: &Value, more: &Value) -> Definition {
+        let mut body = json!({"name": "s", "routes": routes});
+        body.as_object_mut()
+            .expect("an object")
+            .extend(more.as_object().expect("an object").clone());
+        Definition::parse(&body, None)
+            .unwrap_or_else(|p| panic!("{p:?}"))
+            .content
+    }
+
+    #[test]
+    fn what_differs_is_said_field_by_field() {
+        let before = definition(
+            &json!([{"name": "a", "paths": ["/a"]}, {"name": "b", "paths": ["/b"]}]),
+            &json!({"checks": [{"name": "c", "path": "/a", "expect": {}}]}),
+        );
+        let after = definition(
+            &json!([{"name": "b", "paths": ["/b"], "priority": 5, "timeout": {"read": "10s"}}, {"name": "n", "paths": ["/n"]}]),
+            &json!({"hosts": ["x.io"]}),
+        );
+        let binding = Binding::parse(&json!({"nodes": [{"host": "n"}]}))
+            .expect("is a binding")
+            .content;
+        let side = |definition| {
+            Some(Side {
+                definition,
+                binding: &binding,
+                enabled: true,
+            })
+        };
+        let got = Difference::between(side(&before), side(&after));
+        assert_eq!(
+            got.routes,
+            RouteChanges {
+                added: vec!["n".into()],
+                removed: vec!["a".into()],
+                changed: vec![RouteChange {
+                    route: "b".into(),
+                    diff: "priority 0 → 5; timeout.read null → \"10s\"".into()
+                }],
+            }
+        );
+        assert_eq!(
+            got.hosts,
+            Some(BeforeAfter {
+                before: json!([]),
+                after: json!(["x.io"])
+            })
+        );
+        assert_eq!(got.checks.map(|c| c.removed), Some(vec!["c".into()]));
+        assert_eq!(
+            (got.upstream, got.binding, got.enabled, got.base_path),
+            (None, None, None, None)
+        );
+        assert!(Difference::between(side(&before), side(&before)).is_empty());
+        assert_eq!(
+            Difference::between(None, side(&after)).routes.added,
+            ["b", "n"]
+        );
+    }
+}
