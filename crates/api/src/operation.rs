@@ -244,12 +244,34 @@ impl From<ferryway_model::plan::OperationKind> for OperationKind {
 
 impl From<ferryway_model::Difference> for Changes {
     fn from(difference: ferryway_model::Difference) -> Self {
-        let ferryway_model::Difference { routes, plugins, upstream, hosts, base_path, checks, binding, enabled } =
-            difference;
-        let ferryway_model::RouteChanges { added, removed, changed } = routes;
-        let changed = changed.into_iter().map(|c| RouteChange { route: c.route, diff: c.diff }).collect();
+        let ferryway_model::Difference {
+            routes,
+            plugins,
+            upstream,
+            hosts,
+            base_path,
+            checks,
+            binding,
+            enabled,
+        } = difference;
+        let ferryway_model::RouteChanges {
+            added,
+            removed,
+            changed,
+        } = routes;
+        let changed = changed
+            .into_iter()
+            .map(|c| RouteChange {
+                route: c.route,
+                diff: c.diff,
+            })
+            .collect();
         Self {
-            routes: RouteChanges { added, removed, changed },
+            routes: RouteChanges {
+                added,
+                removed,
+                changed,
+            },
             plugins: plugins.into(),
             upstream: upstream.map(Into::into),
             hosts: hosts.map(Into::into),
@@ -263,8 +285,16 @@ impl From<ferryway_model::Difference> for Changes {
 
 impl From<ferryway_model::NameChanges> for NameChanges {
     fn from(changes: ferryway_model::NameChanges) -> Self {
-        let ferryway_model::NameChanges { added, removed, changed } = changes;
-        Self { added, removed, changed }
+        let ferryway_model::NameChanges {
+            added,
+            removed,
+            changed,
+        } = changes;
+        Self {
+            added,
+            removed,
+            changed,
+        }
     }
 }
 

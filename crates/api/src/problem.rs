@@ -32,9 +32,32 @@ pub enum Severity {
     Warning,
 }
 
+/// The body of every answer that is an error (RFC 9457), as `application/problem+json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProblemDetails {
+    /// `/problems/<code>`: a relative reference, and a page of this server that explains the code.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What kind of error it is, for people.
+    pub title: String,
+    /// The status of the answer.
+    pub status: u16,
+    /// What is wrong, and what to do, in a sentence.
+    pub detail: String,
+    /// Everything that is wrong, at once.
+    pub problems: Vec<Problem>,
+}
+
 impl From<&ferryway_model::Problem> for Problem {
     fn from(problem: &ferryway_model::Problem) -> Self {
-        let ferryway_model::Problem { severity, code, path, message, group, service } = problem;
+        let ferryway_model::Problem {
+            severity,
+            code,
+            path,
+            message,
+            group,
+            service,
+        } = problem;
         Self {
             severity: match severity {
                 ferryway_model::Severity::Error => Severity::Error,
