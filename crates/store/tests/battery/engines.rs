@@ -1,0 +1,155 @@
+use std::os::unix::fs::PermissionsExt;
+
+use ferryway_store::{Revision, Store, StoreError};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::{Place, contract, list_all, model, put};
+
+/// Runs the whole battery on one engine, each test at a place of its own.
+macro_rules! battery {
+    ($engine:ident, $place:expr, [$($test:ident),* $(,)?]) => {
+        mod $engine {
+            use super::*;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    contract::$test(&$place).await;
+                }
+            )*
+
+            #[test]
+            fn it_does_what_the_model_does() {
+                model::check(|| $place);
+            }
+        }
+    };
+}
+
+battery!(
+    embedded,
+    Folder::new(),
+    [
+        a_new_store_is_empty_at_revision_zero,
+        a_key_remembers_who_made_it_and_who_changed_it,
+        requirements_hold_or_nothing_happens,
+        the_first_failing_requirement_is_named,
+        a_transaction_without_effect_takes_no_revision,
+        lists_come_in_order_and_in_pages,
+        a_page_is_bounded_in_bytes,
+        prefixes_end_where_they_should,
+        a_watch_tells_whole_transactions_under_its_prefix,
+        a_watch_starts_after_any_revision_still_kept,
+        a_watch_waits_for_what_comes,
+        of_two_creates_one_wins,
+        concurrent_writers_lose_nothing_and_repeat_nothing,
+        bounds_are_errors_and_change_nothing,
+        a_store_is_found_again_as_it_was_left,
+        a_durable_transaction_carries_those_before_it,
+        a_watch_from_before_the_opening_is_told_to_list,
+        closing_ends_watches_and_answers,
+    ]
+);
+
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+}
+
+impl Place for Folder {
+    async fn open(&self) -> Result<Store, StoreError> {
+        Store::open(&self.0.path().join("made/by/the/store"), Uuid::from_u128(1)).await
+    }
+}
+
+#[tokio::test]
+async fn a_folder_has_one_holder() {
+    let folder = Folder::new();
+    let store = folder.open().await.unwrap();
+    let error = folder.open().await.unwrap_err();
+    assert!(matches!(error, StoreError::Busy { .. }), "{error}");
+    store.commit(put("a", "1")).await.unwrap();
+    store.close().await;
+    let store = folder.open().await.unwrap();
+    assert_eq!(list_all(&store, "", 10).await.0.len(), 1);
+}
+
+#[tokio::test]
+async fn two_who_make_one_store_do_not_both_get_it() {
+    let folder = Folder::new();
+    let (one, two) = tokio::join!(folder.open(), folder.open());
+    let (won, lost) = if one.is_ok() { (one, two) } else { (two, one) };
+    assert!(matches!(lost, Err(StoreError::Busy { .. })), "{lost:?}");
+    won.unwrap().commit(put("a", "1")).await.unwrap();
+}
+
+#[tokio::test]
+async fn only_the_owner_can_read_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("data");
+    let _store = Store::open(&folder, Uuid::nil()).await.unwrap();
+    let mode = |path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(folder.clone()), 0o700);
+    assert_eq!(mode(folder.join("store.redb")), 0o600);
+}
+
+#[tokio::test]
+async fn identity_is_kept_and_restores_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = async |fresh| {
+        Store::open(dir.path(), Uuid::from_u128(fresh))
+            .await
+            .unwrap()
+    };
+    let store = open(1).await;
+    assert_eq!(
+        (store.identity(), store.restores()),
+        (Uuid::from_u128(1), 0)
+    );
+    store.close().await;
+
+    std::fs::write(dir.path().join("restored"), "").unwrap();
+    for fresh in [2, 3] {
+        let store = open(fresh).await;
+        assert_eq!(
+            (store.identity(), store.restores()),
+            (Uuid::from_u128(1), 1)
+        );
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let error = Store::open(&file.join("below"), Uuid::nil())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, StoreError::Io { doing: "open", .. }),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn dropping_the_last_handle_keeps_what_was_not_yet_durable() {
+    let folder = Folder::new();
+    let store = folder.open().await.unwrap();
+    let mut watch = store.watch("", Revision::ZERO).await.unwrap();
+    store.commit(put("a", "1").durable(false)).await.unwrap();
+    drop(store);
+    // The watch ends when the file is closed; the lock goes right after it.
+    while watch.next().await.is_some() {}
+    let store = loop {
+        match folder.open().await {
+            Err(StoreError::Busy { .. }) => tokio::task::yield_now().await,
+            opened => break opened.unwrap(),
+        }
+    };
+    assert_eq!(list_all(&store, "", 10).await.0.len(), 1);
+}
