@@ -1,0 +1,10 @@
+/// What prost and tonic generate from `delivery.proto`.
+#[expect(
+    clippy::allow_attributes_without_reason,
+    clippy::large_enum_variant,
+    unused_qualifications,
+    reason = "the code is generated; its style is not ours"
+)]
+pub mod wire {
+    tonic::include_proto!("ferryway.delivery.v1");
+}
