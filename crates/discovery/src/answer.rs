@@ -110,14 +110,19 @@ pub(crate) fn both(v4: Answer<Vec<Ipv4Addr>>, v6: Answer<Vec<Ipv6Addr>>) -> Answ
     }
 }
 
-/// Each address once, IPv4 first, without those that nobody can be reached at.
+/// Each usable address once, IPv4 first.
 pub(crate) fn clean_addresses(mut addresses: Vec<IpAddr>) -> Vec<IpAddr> {
-    let multicast = |it: &IpAddr| it.is_multicast() || *it == IpAddr::V4(Ipv4Addr::BROADCAST);
-    addresses.retain(|it| !it.is_unspecified() && !multicast(it));
+    addresses.retain(|address| usable(*address));
     addresses.sort_unstable();
     addresses.dedup();
     addresses.truncate(ENDPOINTS_MAX);
     addresses
+}
+
+/// Whether somebody can be reached at an address at all.
+pub(crate) fn usable(address: IpAddr) -> bool {
+    let nobody = address.is_unspecified() || address.is_multicast();
+    !nobody && address != IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 /// Each record once, without those that have no port.

@@ -10,7 +10,7 @@ use ferryway_balance::LiveEndpoints;
 use ferryway_model::DnsQuery;
 use ferryway_runtime::{Backoff, Clock, Random, Tasks};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::follow::{Follow, Rules};
@@ -29,8 +29,16 @@ pub struct Discovery {
     clock: Clock,
     random: Mutex<Random>,
     resolver: Arc<Resolver>,
-    lookups: Arc<Semaphore>,
-    followed: Mutex<HashMap<Target, Weak<Followed>>>,
+    known: Mutex<Known>,
+}
+
+/// What is being followed, and by which servers' word; both for as long as somebody holds it.
+#[derive(Debug, Default)]
+struct Known {
+    followed: HashMap<Target, Weak<Followed>>,
+    resolvers: HashMap<Vec<SocketAddr>, Weak<Resolver>>,
+    /// How many there may be before those that nobody holds are looked for.
+    prune_at: usize,
 }
 
 /// How names are resolved where a registry does not say otherwise.
@@ -75,8 +83,7 @@ impl Discovery {
             runtime: Handle::current(),
             clock,
             random: Mutex::new(random),
-            lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
-            followed: Mutex::default(),
+            known: Mutex::default(),
         }
     }
 
@@ -84,23 +91,24 @@ impl Discovery {
     ///
     /// Endpoints that need no answer (addresses, and what was kept) are there when this returns.
     pub fn follow(&self, target: Target) -> Arc<Followed> {
-        let mut followed = lock(&self.followed);
-        if let Some(known) = followed.get(&target).and_then(Weak::upgrade) {
-            return known;
+        let mut known = lock(&self.known);
+        if let Some(followed) = known.followed.get(&target).and_then(Weak::upgrade) {
+            return followed;
         }
-        followed.retain(|_, known| known.strong_count() > 0);
-        let fresh = Arc::new(self.start(&target));
-        followed.insert(target, Arc::downgrade(&fresh));
-        fresh
+        known.prune();
+        let resolver = match &target {
+            Target::Dns { servers, .. } if !servers.is_empty() => known.resolver(servers),
+            Target::Dns { .. } | Target::Nodes { .. } => Arc::clone(&self.resolver),
+        };
+        let followed = Arc::new(self.start(&target, resolver));
+        known.followed.insert(target, Arc::downgrade(&followed));
+        followed
     }
 
-    fn start(&self, target: &Target) -> Followed {
-        let (resolver, asker) = match target {
-            Target::Dns { servers, .. } if !servers.is_empty() => {
-                (Arc::new(Resolver::new(servers)), For::Registry)
-            }
-            Target::Dns { .. } => (Arc::clone(&self.resolver), For::Registry),
-            Target::Nodes { .. } => (Arc::clone(&self.resolver), For::Node),
+    fn start(&self, target: &Target, resolver: Arc<Resolver>) -> Followed {
+        let asker = match target {
+            Target::Dns { .. } => For::Registry,
+            Target::Nodes { .. } => For::Node,
         };
         let random = Random::seeded(lock(&self.random).next_u64());
         let load = |key: &str| Kept::decode(&self.keep.load(key)?);
@@ -112,7 +120,6 @@ impl Discovery {
             asker,
             keep: Arc::clone(&self.keep),
             clock: self.clock.clone(),
-            lookups: Arc::clone(&self.lookups),
             endpoints: Arc::new(LiveEndpoints::default()),
             status: watch::Sender::new(Status::unknown()),
             changes: 0,
@@ -158,6 +165,31 @@ impl Discovery {
     }
 }
 
+impl Known {
+    /// The resolver that all registries with these servers share.
+    fn resolver(&mut self, servers: &[SocketAddr]) -> Arc<Resolver> {
+        if let Some(resolver) = self.resolvers.get(servers).and_then(Weak::upgrade) {
+            return resolver;
+        }
+        let resolver = Arc::new(Resolver::new(servers));
+        self.resolvers
+            .insert(servers.to_vec(), Arc::downgrade(&resolver));
+        resolver
+    }
+
+    /// Forgets what nobody holds, once there is about as much of it as of the rest.
+    fn prune(&mut self) {
+        if self.followed.len() < self.prune_at {
+            return;
+        }
+        self.followed
+            .retain(|_, followed| followed.strong_count() > 0);
+        self.resolvers
+            .retain(|_, resolver| resolver.strong_count() > 0);
+        self.prune_at = (self.followed.len() * 2).max(PRUNE_AT_MIN);
+    }
+}
+
 /// What tasks and the log call a target.
 fn name(target: &Target) -> String {
     match target {
@@ -180,5 +212,5 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Questions awaiting an answer at once, over all targets.
-const LOOKUPS_MAX: usize = 64;
+/// Targets known before any are forgotten.
+const PRUNE_AT_MIN: usize = 64;

@@ -10,6 +10,8 @@
 //!   all exchanged does not shrink to the first one resolved;
 //! - while the set is empty and emptiness is doubted.
 
+mod keeping;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -266,9 +268,9 @@ impl Follow {
 
     /// Brings what is published to what is known, unless there is a reason to wait.
     fn publish(&mut self, now: Instant, answered: bool) -> Vec<Action> {
-        if !self.is_pending() {
+        if self.published.is_empty() || !self.is_pending() {
             self.settle_at = None;
-        } else if !self.published.is_empty() {
+        } else {
             let settle_at = *self.settle_at.get_or_insert(now + SETTLE_MAX);
             if now < settle_at {
                 return Vec::new();
@@ -350,91 +352,6 @@ impl Follow {
             }
         }
         actions
-    }
-
-    /// What is kept, by key: a service with its hosts as one, a named node for itself, so that it
-    /// is found again whatever other nodes its binding has by then.
-    fn kept(&self) -> Vec<(String, Kept)> {
-        let records = |(name, slot): (&HostName, &Slot<Vec<IpAddr>>)| {
-            Some((name.clone(), slot.records()?.clone()))
-        };
-        if let Some((name, slot)) = &self.services {
-            let services = slot.records().cloned().unwrap_or_default();
-            let addresses = self.hosts.iter().filter_map(records).collect();
-            return vec![(
-                self.service_key(name),
-                Kept {
-                    services,
-                    addresses,
-                },
-            )];
-        }
-        let host = |(name, slot): (&HostName, &_)| {
-            let addresses = records((name, slot)).into_iter().collect();
-            (
-                self.host_key(name),
-                Kept {
-                    services: Vec::new(),
-                    addresses,
-                },
-            )
-        };
-        self.hosts.iter().map(host).collect()
-    }
-
-    fn save(&mut self) -> Vec<Action> {
-        let mut actions = Vec::new();
-        for (key, kept) in self.kept() {
-            // What was never known needs no forgetting.
-            let same = self
-                .saved
-                .get(&key)
-                .map_or_else(|| kept.is_empty(), |it| *it == kept);
-            if !same {
-                self.saved.insert(key.clone(), kept.clone());
-                actions.push(Action::Save { key, kept });
-            }
-        }
-        actions
-    }
-
-    fn restore(&mut self, now: Instant, load: impl Fn(&str) -> Option<Kept>) {
-        let retry = self.rules.retry.clone();
-        if let Some((name, _)) = &self.services {
-            let (name, key) = (name.clone(), self.service_key(name));
-            let Some(kept) = load(&key).filter(|kept| !kept.services.is_empty()) else {
-                return;
-            };
-            self.spots = spots_of_services(&kept.services);
-            self.services = Some((name, Slot::restored(kept.services.clone(), now, &retry)));
-            self.keep_hosts(now);
-            self.restore_hosts(&kept, now);
-            self.saved.insert(key, kept);
-            return;
-        }
-        for name in self.hosts.keys().cloned().collect::<Vec<_>>() {
-            let key = self.host_key(&name);
-            if let Some(kept) = load(&key) {
-                self.restore_hosts(&kept, now);
-                self.saved.insert(key, kept);
-            }
-        }
-    }
-
-    fn restore_hosts(&mut self, kept: &Kept, now: Instant) {
-        for (name, addresses) in kept.addresses.iter().filter(|(_, it)| !it.is_empty()) {
-            if let Some(slot) = self.hosts.get_mut(name) {
-                *slot = Slot::restored(addresses.clone(), now, &self.rules.retry);
-            }
-        }
-    }
-
-    fn service_key(&self, name: &HostName) -> String {
-        format!("{}/srv/{name}", self.rules.asked)
-    }
-
-    fn host_key(&self, name: &HostName) -> String {
-        format!("{}/host/{name}", self.rules.asked)
     }
 }
 

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::follow::{Action, Event, Follow, Question};
@@ -85,7 +85,6 @@ pub(crate) struct Follower {
     pub(crate) asker: For,
     pub(crate) keep: Arc<dyn Keep>,
     pub(crate) clock: Clock,
-    pub(crate) lookups: Arc<Semaphore>,
     pub(crate) endpoints: Arc<LiveEndpoints>,
     pub(crate) status: watch::Sender<Status>,
     pub(crate) changes: u64,
@@ -174,14 +173,8 @@ impl Follower {
 
     fn ask(&self, lookups: &Lookups, questions: Vec<Question>) {
         for question in questions {
-            let (resolver, permits) = (Arc::clone(&self.resolver), Arc::clone(&self.lookups));
-            let asker = self.asker;
-            let lookup = async move {
-                // The semaphore is never closed; without a permit there would be one query more.
-                let _permit = permits.acquire().await;
-                resolver.ask(question, asker).await
-            };
-            lookups.push(lookup.boxed());
+            let (resolver, asker) = (Arc::clone(&self.resolver), self.asker);
+            lookups.push(async move { resolver.ask(question, asker).await }.boxed());
         }
     }
 

@@ -5,7 +5,7 @@
 //! decided by the rules of `follow.rs` alone. And it is given one server each: it would take a
 //! server's SERVFAIL for an answer, where the next server may know better.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -19,16 +19,24 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError, NoRecords};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{RData, RecordType};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::answer::{Addresses, Answer, Service, both, clean_services};
+use crate::answer::{Addresses, Answer, Service, both, clean_services, usable};
 use crate::follow::Question;
 use crate::reach::{has_route, reachable};
 use crate::system::System;
 
 /// Answers questions, from given servers or as the system is set up.
 #[derive(Debug)]
-pub(crate) enum Resolver {
+pub(crate) struct Resolver {
+    source: Source,
+    /// Per resolver: servers that do not answer must not hold up the questions to others.
+    lookups: Semaphore,
+}
+
+#[derive(Debug)]
+enum Source {
     /// These servers, and nothing else.
     Given(Result<Servers, String>),
     /// The system's servers; for the names of nodes also its hosts file and search domains.
@@ -56,15 +64,20 @@ pub(crate) enum Answered {
 impl Resolver {
     /// Asks these servers; the system's, where there are none.
     pub(crate) fn new(servers: &[SocketAddr]) -> Self {
-        if servers.is_empty() {
-            Self::System(System::new())
-        } else {
-            Self::Given(Servers::new(servers))
+        let source = match servers {
+            [] => Source::System(System::new()),
+            servers => Source::Given(Servers::new(servers)),
+        };
+        Self {
+            source,
+            lookups: Semaphore::new(LOOKUPS_MAX),
         }
     }
 
-    /// Puts a question. Always answers, in bounded time.
+    /// Puts a question. Always answers, in bounded time once it is its turn.
     pub(crate) async fn ask(&self, question: Question, asker: For) -> Answered {
+        // The semaphore is never closed; without a permit there would be one look-up more.
+        let _permit = self.lookups.acquire().await;
         match question {
             Question::Addresses(name) => {
                 let answer = self.addresses(&name, asker).await;
@@ -75,10 +88,10 @@ impl Resolver {
     }
 
     async fn addresses(&self, name: &HostName, asker: For) -> Answer<Addresses> {
-        let answer = match self {
-            Self::Given(Err(why)) => Answer::Failed(why.clone()),
-            Self::Given(Ok(servers)) => servers.addresses(&absolute(name)).await,
-            Self::System(system) => system.addresses(name, asker).await,
+        let answer = match &self.source {
+            Source::Given(Err(why)) => Answer::Failed(why.clone()),
+            Source::Given(Ok(servers)) => servers.addresses(&absolute(name)).await,
+            Source::System(system) => system.addresses(name, asker).await,
         };
         match answer {
             Answer::Found { records, ttl } => Answer::Found {
@@ -90,10 +103,10 @@ impl Resolver {
     }
 
     async fn services(&self, name: &HostName) -> Answer<Vec<Service>> {
-        match self {
-            Self::Given(Err(why)) => Answer::Failed(why.clone()),
-            Self::Given(Ok(servers)) => servers.services(&absolute(name)).await,
-            Self::System(system) => match system.servers() {
+        match &self.source {
+            Source::Given(Err(why)) => Answer::Failed(why.clone()),
+            Source::Given(Ok(servers)) => servers.services(&absolute(name)).await,
+            Source::System(system) => match system.servers() {
                 Ok(loaded) => loaded.servers.services(&absolute(name)).await,
                 Err(why) => Answer::Failed(why),
             },
@@ -130,11 +143,11 @@ impl Servers {
     /// Both kinds of addresses.
     pub(crate) async fn addresses(&self, name: &str) -> Answer<Addresses> {
         let v4 = self.ask(name, RecordType::A, |data| match data {
-            RData::A(address) if usable_v4(address.0) => Some(address.0),
+            RData::A(address) if usable(address.0.into()) => Some(address.0),
             _ => None,
         });
         let v6 = self.ask(name, RecordType::AAAA, |data| match data {
-            RData::AAAA(address) if usable_v6(address.0) => Some(address.0),
+            RData::AAAA(address) if usable(address.0.into()) => Some(address.0),
             _ => None,
         });
         let (v4, v6) = tokio::join!(v4, v6);
@@ -244,14 +257,6 @@ fn judge<T>(
     }
 }
 
-fn usable_v4(address: Ipv4Addr) -> bool {
-    !(address.is_unspecified() || address.is_multicast() || address.is_broadcast())
-}
-
-fn usable_v6(address: Ipv6Addr) -> bool {
-    !(address.is_unspecified() || address.is_multicast())
-}
-
 /// hickory's resolver for one server.
 fn resolver(server: SocketAddr) -> Result<TokioResolver, NetError> {
     let (mut udp, mut tcp) = (ConnectionConfig::udp(), ConnectionConfig::tcp());
@@ -272,3 +277,5 @@ fn resolver(server: SocketAddr) -> Result<TokioResolver, NetError> {
 const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a server may take in all: UDP, then TCP, then the names that a name stands for.
 const SERVER_TIMEOUT: Duration = Duration::from_secs(4);
+/// Questions to one set of servers that await an answer at once.
+const LOOKUPS_MAX: usize = 64;
