@@ -2,7 +2,7 @@
 //! brings, or says in a sentence what to install.
 //!
 //! - [`demo`]: builds the three programs and shows them at work.
-//! - [`test`]: the whole test suite, in the environment that [`test_env`] makes.
+//! - [`mod@test`]: the whole test suite, in the environment that [`test_env`] makes.
 //! - [`ci`]: everything a change must pass: [`layers`], [`tidy`], [`deny`], the lints, the tests.
 //!
 //! Few dependencies on purpose: every command waits for this crate to compile.

@@ -62,7 +62,7 @@ impl Answer {
 }
 
 /// Runs `curl ARGS` as a user would, but without `~/.curlrc` and proxies, silent, and for at most
-/// [`CURL_SECONDS_MAX`] seconds. The answer's status is not judged.
+/// 45 seconds. The answer's status is not judged.
 ///
 /// # Panics
 ///

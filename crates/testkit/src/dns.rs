@@ -50,7 +50,7 @@ impl Dns {
         &self.server
     }
 
-    /// Answers for `name` with these addresses and [`TTL_SECONDS`], in place of what it answered
+    /// Answers for `name` with these addresses for one second each, in place of what it answered
     /// before.
     pub fn set_addresses(&self, name: &str, addresses: &[IpAddr]) {
         let record = |address: &IpAddr| match *address {
@@ -66,8 +66,8 @@ impl Dns {
         self.set(name, addresses.iter().map(record).collect());
     }
 
-    /// Answers for the service `name` (`_http._tcp.example`) with one SRV record and
-    /// [`TTL_SECONDS`].
+    /// Answers for the service `name` (`_http._tcp.example`) with one SRV record that
+    /// lives one second.
     pub fn set_service(&self, name: &str, target: &str, port: u16) {
         let target = target.to_owned();
         let record = Record::Srv {

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::environment::venv;
-use crate::eventually::START_TIME_MAX;
+use crate::eventually::{START_TIME_MAX, eventually};
 use crate::program::{Program, Signal};
 use crate::{loopback, ports};
 
@@ -73,7 +73,8 @@ impl Httpbin {
         format!("http://{}{path}", self.address)
     }
 
-    /// How many requests for this path it has answered.
+    /// How many requests for this path it has answered. The last ones may be missing for a moment:
+    /// it counts after it has answered.
     pub fn served(&self, path: &str) -> usize {
         let line = format!("served {path}");
         self.program
@@ -81,6 +82,20 @@ impl Httpbin {
             .lines()
             .filter(|own| *own == line)
             .count()
+    }
+
+    /// Waits until it has counted so many requests for this path.
+    ///
+    /// # Panics
+    ///
+    /// When it has had more, or not so many in a few seconds.
+    #[track_caller]
+    pub fn expect_served(&self, path: &str, count: usize) {
+        let what = format!("{count} requests for {path} at {}", self.address);
+        let served = eventually(COUNT_TIME_MAX, &what, || {
+            Some(self.served(path)).filter(|served| *served >= count)
+        });
+        assert_eq!(served, count, "{what}");
     }
 }
 
@@ -96,6 +111,7 @@ impl Drop for Httpbin {
 
 const ACCESS_LINE: &str = "served %(U)s";
 const STOP_TIME_MAX: Duration = Duration::from_secs(10);
+const COUNT_TIME_MAX: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
@@ -112,6 +128,7 @@ mod tests {
             answer,
             json!({"headers": {"Accept": "*/*", "Host": host, "User-Agent": "me"}})
         );
-        assert_eq!((httpbin.served("/headers"), httpbin.served("/ip")), (1, 0));
+        httpbin.expect_served("/headers", 1);
+        httpbin.expect_served("/ip", 0);
     }
 }

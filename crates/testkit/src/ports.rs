@@ -4,8 +4,8 @@
 //! between "this port is free" and "the program listens" nobody else may take it. Three things
 //! could: another test process, an outgoing connection, and a stranger.
 //!
-//! - Test processes agree through file locks: a process takes blocks of [`BLOCK_PORTS`] ports, each
-//!   with a lock file, and keeps the lock until it ends. The kernel drops it then, however the
+//! - Test processes agree through file locks: a process takes blocks of eight ports, each with a
+//!   lock file, and keeps the lock until it ends. The kernel drops it then, however the
 //!   process dies. The folder is one per machine and user, not one per checkout: so are ports.
 //! - Outgoing connections take theirs from the kernel's ephemeral range, which begins at 32768; all
 //!   blocks lie below. (Binding port 0 would take one from that range, and give it back.)

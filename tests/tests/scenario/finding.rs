@@ -1,5 +1,5 @@
-//! The ways in which production finds its upstream. Each is one entry of [`ways`]: the other
-//! modules play their part of the scenario with each of them too.
+//! The ways in which production finds its upstream. The other modules play their part of the
+//! scenario with them too.
 
 use ferryway_testkit::Dns;
 use serde_json::{Value, json};
@@ -7,26 +7,76 @@ use serde_json::{Value, json};
 use super::stage::{Stage, UPSTREAM};
 
 #[test]
-fn production_answers_as_httpbin_saw_it_whichever_way_it_is_found() {
-    for way in ways() {
-        let stage = Stage::set();
-        way.take(&stage);
-        stage.expect_headers("production", UPSTREAM);
-        assert_eq!(stage.productions_own.served("/headers"), 1, "{}", way.name);
-        // The upstream of `test` has seen the proof that was made there, and nothing of production.
-        assert_eq!(stage.tests_own.served("/headers"), 1, "{}", way.name);
-    }
+fn by_nodes() {
+    check(&Way::nodes());
+}
+
+#[test]
+fn by_the_addresses_of_a_name() {
+    check(&Way::addresses());
+}
+
+#[test]
+fn by_the_addresses_of_a_name_and_a_port() {
+    check(&Way::addresses_and_port());
+}
+
+#[test]
+fn by_service_records() {
+    check(&Way::service_records());
+}
+
+#[track_caller]
+fn check(way: &Way) {
+    let stage = Stage::set();
+    way.take(&stage);
+    stage.expect_headers("production", UPSTREAM);
+    stage.productions_own.expect_served("/headers", 1);
+    // It has seen the proof that was made in `test`, and nothing of production.
+    stage.tests_own.expect_served("/headers", 1);
 }
 
 /// One way to find the upstream.
 pub(super) struct Way {
-    pub(super) name: &'static str,
     /// The name whose records say where the upstream is.
     pub(super) asks_for: &'static str,
     binding: Value,
 }
 
 impl Way {
+    /// Nodes, by name.
+    pub(super) fn nodes() -> Self {
+        let binding = json!({"nodes": [{"host": UPSTREAM, "port": 80, "weight": 100}]});
+        Self {
+            asks_for: UPSTREAM,
+            binding,
+        }
+    }
+
+    /// A registry's A and AAAA records, at the scheme's port.
+    pub(super) fn addresses() -> Self {
+        Self {
+            asks_for: UPSTREAM,
+            binding: discovery("org", "httpbin"),
+        }
+    }
+
+    /// A registry's A and AAAA records, at a port that the binding names.
+    pub(super) fn addresses_and_port() -> Self {
+        Self {
+            asks_for: UPSTREAM,
+            binding: discovery("org", "httpbin:80"),
+        }
+    }
+
+    /// A registry's SRV records, which say the port too.
+    pub(super) fn service_records() -> Self {
+        Self {
+            asks_for: SERVICE,
+            binding: discovery("svc.example", "_httpbin._tcp"),
+        }
+    }
+
     /// Syncs httpbin to production with this way's binding, and whatever it takes before.
     #[track_caller]
     pub(super) fn take(&self, stage: &Stage) {
@@ -51,7 +101,7 @@ impl Way {
         stage.sync(Some(&self.binding));
     }
 
-    pub(super) fn is_by_nodes(&self) -> bool {
+    fn is_by_nodes(&self) -> bool {
         self.binding.get("nodes").is_some()
     }
 
@@ -62,30 +112,8 @@ impl Way {
     }
 }
 
-pub(super) fn ways() -> Vec<Way> {
-    let by = |namespace: &str, service: &str| json!({"discovery": {"registry": REGISTRY, "namespace": namespace, "service": service}});
-    vec![
-        Way {
-            name: "nodes",
-            asks_for: UPSTREAM,
-            binding: json!({"nodes": [{"host": UPSTREAM, "port": 80, "weight": 100}]}),
-        },
-        Way {
-            name: "addresses",
-            asks_for: UPSTREAM,
-            binding: by("org", "httpbin"),
-        },
-        Way {
-            name: "addresses, port named",
-            asks_for: UPSTREAM,
-            binding: by("org", "httpbin:80"),
-        },
-        Way {
-            name: "SRV",
-            asks_for: SERVICE,
-            binding: by("svc.example", "_httpbin._tcp"),
-        },
-    ]
+fn discovery(namespace: &str, service: &str) -> Value {
+    json!({"discovery": {"registry": REGISTRY, "namespace": namespace, "service": service}})
 }
 
 const REGISTRY: &str = "production-dns";

@@ -3,55 +3,59 @@
 
 use ferryway_testkit::{Httpbin, eventually};
 
-use super::finding::{Way, ways};
+use super::finding::Way;
 use super::stage::{FOLLOW_TIME_MAX, Stage, UPSTREAM};
 
 #[test]
-fn the_gateway_follows_its_upstream_to_another_address() {
-    for way in ways() {
-        check(&way);
-    }
+fn nodes() {
+    check(&Way::nodes());
 }
 
+#[test]
+fn the_addresses_of_a_name() {
+    check(&Way::addresses());
+}
+
+#[test]
+fn service_records() {
+    check(&Way::service_records());
+}
+
+#[track_caller]
 fn check(way: &Way) {
     let stage = Stage::set();
     way.take(&stage);
-    stage.expect_headers("production", UPSTREAM);
     let revision = stage.revision("production");
-
-    let moved = Httpbin::start_on_port_80();
-    stage.dns.set_addresses(UPSTREAM, &[moved.ip()]);
-    let what = format!("{}: a request at the new address", way.name);
-    eventually(FOLLOW_TIME_MAX, &what, || {
+    let mut sent = 0;
+    let mut send = || {
         stage.expect_headers("production", UPSTREAM);
-        (moved.served("/headers") > 0).then_some(())
+        sent += 1;
+        sent
+    };
+    send();
+
+    let (old, new) = (&stage.productions_own, Httpbin::start_on_port_80());
+    stage.dns.set_addresses(UPSTREAM, &[new.ip()]);
+    let sent_by_then = eventually(FOLLOW_TIME_MAX, "a request at the new address", || {
+        let sent = send();
+        (new.served("/headers") > 0).then_some(sent)
+    });
+    // Each was served once, at the one or at the other.
+    let [at_old, at_new] = eventually(FOLLOW_TIME_MAX, "the count of all requests", || {
+        let served = [old.served("/headers"), new.served("/headers")];
+        (served.iter().sum::<usize>() == sent_by_then).then_some(served)
     });
 
     // From here on the old address is past.
-    let (at_old, at_new) = (
-        stage.productions_own.served("/headers"),
-        moved.served("/headers"),
-    );
     for _ in 0..FURTHER_REQUESTS {
-        stage.expect_headers("production", UPSTREAM);
+        send();
     }
-    assert_eq!(
-        stage.productions_own.served("/headers"),
-        at_old,
-        "{}",
-        way.name
-    );
-    assert_eq!(
-        moved.served("/headers"),
-        at_new + FURTHER_REQUESTS,
-        "{}",
-        way.name
-    );
+    new.expect_served("/headers", at_new + FURTHER_REQUESTS);
+    old.expect_served("/headers", at_old);
     assert_eq!(
         stage.revision("production"),
         revision,
-        "{}: nothing was delivered",
-        way.name
+        "nothing was delivered"
     );
 }
 
