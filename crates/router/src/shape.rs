@@ -1,0 +1,123 @@
+//! The shape of a path pattern: the pattern, or what follows a part of it, but for the names of its
+//! parameters.
+
+use ferryway_model::{PathPattern, Segment};
+
+/// Segments, and whether `/*` follows them. Two patterns of one shape match the same paths.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape<'p> {
+    segments: &'p [Segment],
+    prefix: bool,
+}
+
+/// What follows a pattern's literal head.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Tail<'p> {
+    /// Nothing: the pattern is the head.
+    End,
+    /// `/*` alone.
+    Star,
+    /// A parameter first.
+    Parameter(Shape<'p>),
+}
+
+impl<'p> Shape<'p> {
+    pub(crate) fn new(segments: &'p [Segment], prefix: bool) -> Self {
+        Self { segments, prefix }
+    }
+
+    pub(crate) fn of(pattern: &'p PathPattern) -> Self {
+        Self::new(pattern.segments(), pattern.is_prefix())
+    }
+
+    pub(crate) fn segments(self) -> &'p [Segment] {
+        self.segments
+    }
+
+    pub(crate) fn is_prefix(self) -> bool {
+        self.prefix
+    }
+
+    /// The leading literal segments.
+    pub(crate) fn head(self) -> &'p [Segment] {
+        let literal = |segment: &Segment| matches!(segment, Segment::Literal(_));
+        let len = self.segments.iter().take_while(|s| literal(s)).count();
+        &self.segments[..len]
+    }
+
+    /// What follows the head.
+    pub(crate) fn tail(self) -> Tail<'p> {
+        match (self.after(self.head().len()), self.prefix) {
+            (rest, _) if !rest.segments.is_empty() => Tail::Parameter(rest),
+            (_, false) => Tail::End,
+            (_, true) => Tail::Star,
+        }
+    }
+
+    /// The shape without its first `len` segments.
+    pub(crate) fn after(self, len: usize) -> Self {
+        Self::new(&self.segments[len..], self.prefix)
+    }
+
+    /// Whether it matches a path, or what is left of one: `/` before each segment.
+    pub(crate) fn matches(self, path: &str) -> bool {
+        let mut rest = path;
+        for segment in self.segments {
+            let Some(after) = rest.strip_prefix('/') else {
+                return false;
+            };
+            let end = after.find('/').unwrap_or(after.len());
+            let fits = match segment {
+                Segment::Literal(text) => **text == after[..end],
+                Segment::Parameter(_) => end > 0,
+            };
+            if !fits {
+                return false;
+            }
+            rest = &after[end..];
+        }
+        rest.is_empty() != self.prefix
+    }
+
+    /// Whether some path is matched by both. Says yes too often rather than too seldom.
+    pub(crate) fn overlaps(self, other: Self) -> bool {
+        let (short, long) = if self.segments.len() <= other.segments.len() {
+            (self, other)
+        } else {
+            (other, self)
+        };
+        let lengths = short.segments.len() == long.segments.len() || short.prefix;
+        let meet = |(a, b): (&Segment, &Segment)| match (a, b) {
+            (Segment::Literal(a), Segment::Literal(b)) => a == b,
+            (Segment::Parameter(_), _) | (_, Segment::Parameter(_)) => true,
+        };
+        lengths && short.segments.iter().zip(long.segments).all(meet)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn pattern() -> impl Strategy<Value = PathPattern> {
+        let text = r"/(a|b|\{p\}|)(/(a|b|\{q\}|))?(/(a|b|\{r\}|))?(/\*)?|/\*";
+        prop::string::string_regex(text)
+            .expect("is an expression")
+            .prop_map(|text| text.parse().expect("is a pattern"))
+    }
+
+    proptest! {
+        #[test]
+        fn matches_what_the_pattern_matches(pattern in pattern(), path in "(/[ab]?){1,4}") {
+            prop_assert_eq!(Shape::of(&pattern).matches(&path), pattern.matches(&path));
+        }
+
+        #[test]
+        fn what_both_match_overlaps(a in pattern(), b in pattern(), path in "(/[ab]?){1,4}") {
+            if a.matches(&path) && b.matches(&path) {
+                prop_assert!(Shape::of(&a).overlaps(Shape::of(&b)));
+            }
+        }
+    }
+}
