@@ -1,5 +1,16 @@
 //! Bodies of the REST API and its errors: what a caller sends, and what it is answered.
+//!
+//! Answers are plain types, written by the control plane and read by clients. Calls are read twice
+//! as strictly as serde would: by the model's walk, so that every mistake is named at once with its
+//! place ([`Call`]); the types in [`body`] are for those who write them. An [`ApiError`] knows its
+//! status and its code, and nothing of the web framework that sends it.
+//!
+//! This crate must not know: sockets, the store, tasks, who may do what.
 
+pub mod body;
+mod call;
+mod catalogue;
+mod error;
 mod event;
 mod group;
 mod list;
@@ -9,6 +20,9 @@ mod problem;
 mod registry;
 mod service;
 
+pub use call::{BadCall, Call, CallOptions};
+pub use catalogue::explain;
+pub use error::{ApiError, RETRY_AFTER};
 pub use event::{InstanceEvent, OperationEvent, StateEvent};
 pub use group::{Group, Held, Instance, InstanceCounts, InstanceState, ViewAt};
 pub use list::List;

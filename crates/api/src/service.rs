@@ -25,13 +25,9 @@ pub struct Service {
     /// When it came into the hub.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
-    /// Who made it.
-    pub created_by: String,
     /// When it was last changed.
     #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
-    /// Who changed it last.
-    pub updated_by: String,
     /// How many versions it has.
     pub versions: u64,
     /// The groups that it is published in.

@@ -1,0 +1,107 @@
+//! Where a control plane is.
+
+use std::fmt;
+use std::str::FromStr;
+
+use http::Uri;
+use http::uri::{Authority, Scheme};
+
+use super::error::InvalidServer;
+
+/// A control plane's address, from `http://HOST[:PORT]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Server {
+    authority: Authority,
+}
+
+impl Server {
+    /// Host and port as the `Host` header has them.
+    pub(super) fn authority(&self) -> &str {
+        self.authority.as_str()
+    }
+
+    /// The host to connect to: a name, or an address without brackets.
+    pub(super) fn host(&self) -> &str {
+        let host = self.authority.host();
+        host.strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .unwrap_or(host)
+    }
+
+    /// The port to connect to.
+    pub(super) fn port(&self) -> u16 {
+        self.authority.port_u16().unwrap_or(HTTP_PORT)
+    }
+}
+
+impl FromStr for Server {
+    type Err = InvalidServer;
+
+    fn from_str(text: &str) -> Result<Self, InvalidServer> {
+        let form = || InvalidServer::Form(text.to_owned());
+        let uri: Uri = text.parse().map_err(|_| form())?;
+        if uri.scheme() == Some(&Scheme::HTTPS) {
+            return Err(InvalidServer::Tls(text.to_owned()));
+        }
+        let bare = uri.query().is_none() && matches!(uri.path(), "" | "/");
+        match uri.authority() {
+            Some(authority)
+                if uri.scheme() == Some(&Scheme::HTTP)
+                    && bare
+                    && !authority.host().is_empty()
+                    && !authority.as_str().contains('@') =>
+            {
+                let authority = authority.clone();
+                Ok(Self { authority })
+            }
+            _ => Err(form()),
+        }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}", self.authority)
+    }
+}
+
+const HTTP_PORT: u16 = 80;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expect: Result<(&str, &str, u16), InvalidServer>) {
+        let server = text.parse::<Server>();
+        let got = server
+            .as_ref()
+            .map(|server| (server.authority(), server.host(), server.port()));
+        assert_eq!(got, expect.as_ref().map(|it| *it), "{text}");
+    }
+
+    #[test]
+    fn addresses() {
+        let form = |text: &str| Err(InvalidServer::Form(text.to_owned()));
+        check("http://127.0.0.1:7080", Ok(("127.0.0.1:7080", "127.0.0.1", 7080)));
+        check("http://control.example/", Ok(("control.example", "control.example", 80)));
+        check("http://[::1]:7080", Ok(("[::1]:7080", "::1", 7080)));
+        check(
+            "https://control.example",
+            Err(InvalidServer::Tls("https://control.example".to_owned())),
+        );
+        for text in [
+            "",
+            "127.0.0.1:7080",
+            "control",
+            "ftp://control",
+            "http://",
+            "http://control/api",
+            "http://control/?a=b",
+            "http://me:secret@control",
+            "http://control:70800",
+        ] {
+            check(text, form(text));
+        }
+    }
+}
