@@ -1,0 +1,313 @@
+//! The control plane without its faces: what it knows, and how it changes.
+//!
+//! A change is planned by the model's pure function on this process's memory, compiled for a trial,
+//! and committed in one transaction that requires everything the plan was made from to be as it
+//! was. The store's watch brings the change back into memory and to the instances; only then is the
+//! caller answered, so that the next read sees it.
+
+mod blobs;
+mod change;
+mod error;
+mod etag;
+mod follow;
+mod idempotency;
+mod keys;
+mod memory;
+mod presence;
+mod records;
+mod resources;
+mod retention;
+mod sessions;
+mod tracker;
+mod trial;
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use ferryway_api::Operation;
+use ferryway_model::Name;
+use ferryway_runtime::{Clock, Tasks};
+use ferryway_store::{Expect, Revision as StoreRevision, Store, StoreError, Txn};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+pub(crate) use error::CoreError;
+pub(crate) use idempotency::{Idempotency, Made};
+pub(crate) use memory::{Group, Hub, Memory, Ran};
+pub(crate) use presence::{Held, Instance, Position};
+pub(crate) use records::{AuditRecord, HistoryState, VersionRecord};
+pub(crate) use resources::IfMatch;
+pub(crate) use sessions::Sessions;
+pub(crate) use tracker::OperationEvent;
+
+use blobs::Blobs;
+use idempotency::Busy;
+use records::{CommitRecord, InstanceRecord};
+
+/// Who asks, and from where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Actor {
+    /// The name, for `by`.
+    pub(crate) name: String,
+    /// The address, for the audit's `from`.
+    pub(crate) from: String,
+}
+
+/// The control plane's state and its changes. Clones are handles to the same one.
+#[derive(Clone, Debug)]
+pub(crate) struct Core(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    store: Store,
+    blobs: Blobs,
+    memory: RwLock<Memory>,
+    /// The store's transaction that memory holds. Its sender is the follower.
+    held: watch::Sender<StoreRevision>,
+    /// Set when memory can no longer follow: what is then served is told, not guessed.
+    broken: watch::Sender<Option<String>>,
+    sessions: Sessions,
+    busy: Busy,
+    keeping: Notify,
+    /// Shared by writers from writing content until it is named; taken alone to collect what nobody
+    /// names.
+    writing: tokio::sync::RwLock<()>,
+    clock: Clock,
+}
+
+/// An instance is taken for offline after this much silence, and a restarted control plane waits
+/// as long for the instances it knew.
+const SILENCE_MAX: Duration = Duration::from_secs(15);
+/// How often silence is looked for.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// How often what is too old is cleared away.
+const RETENTION_EVERY: Duration = Duration::from_secs(3_600);
+
+impl Core {
+    /// Opens the store in a folder and reads everything into memory.
+    ///
+    /// # Errors
+    /// A sentence for people: the folder can't be used, or what is in it is not ours.
+    pub(crate) async fn open(data_dir: &Path, clock: Clock, tasks: &Tasks) -> Result<Self, String> {
+        let store = Store::open(data_dir, Uuid::now_v7())
+            .await
+            .map_err(|error| error.to_string())?;
+        let blobs = Blobs::new(store.clone());
+        let memory = follow::load(&store, &blobs).await?;
+        let revision = memory.revision;
+        let epoch = format!("{}.{}", store.identity(), store.restores());
+        let sessions = Sessions::start(epoch, &memory);
+        let core = Self(Arc::new(Shared {
+            store,
+            blobs,
+            memory: RwLock::new(memory),
+            held: watch::Sender::new(revision),
+            broken: watch::Sender::new(None),
+            sessions,
+            busy: Busy::default(),
+            keeping: Notify::new(),
+            writing: tokio::sync::RwLock::new(()),
+            clock,
+        }));
+        core.0.sessions.attach(&core);
+        let (follower, keeper, watcher) = (core.clone(), core.clone(), core.clone());
+        tasks.spawn("follow the store", move |stop| async move {
+            tokio::select! {
+                () = follower.follow(revision) => {}
+                () = stop.requested() => {}
+            }
+        });
+        tasks.spawn("keep what ended", |stop| async move {
+            loop {
+                tokio::select! {
+                    () = keeper.0.keeping.notified() => keeper.keep_ended().await,
+                    () = stop.requested() => return keeper.keep_ended().await,
+                }
+            }
+        });
+        tasks.spawn("watch for silence", |stop| async move {
+            let started = Instant::now();
+            let mut next_retention = started;
+            while tokio::time::timeout(WATCH_EVERY, stop.requested())
+                .await
+                .is_err()
+            {
+                let at = watcher.0.clock.now();
+                if started.elapsed() >= SILENCE_MAX {
+                    watcher.write(|memory| memory.give_up(started + WATCH_EVERY, at));
+                }
+                if Instant::now() >= next_retention {
+                    watcher.retain().await;
+                    next_retention = Instant::now() + RETENTION_EVERY;
+                }
+            }
+        });
+        Ok(core)
+    }
+
+    /// Reads one consistent state.
+    pub(crate) fn read<R>(&self, read: impl FnOnce(&Memory) -> R) -> R {
+        read(&self.0.memory.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes what only memory holds: presence, and operations' progress.
+    fn write<R>(&self, write: impl FnOnce(&mut Memory) -> R) -> R {
+        let written = write(
+            &mut self
+                .0
+                .memory
+                .write()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        self.0.keeping.notify_one();
+        written
+    }
+
+    /// The instances' side: their feeds and their sessions.
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.0.sessions
+    }
+
+    /// Why this control plane can't go on following its store, if it can't.
+    pub(crate) fn broken(&self) -> Option<String> {
+        self.0.broken.borrow().clone()
+    }
+
+    /// Waits for an operation's end, at most so long; then answers it as it stands.
+    pub(crate) async fn wait(&self, id: Uuid, at_most: Duration) -> Option<Arc<Operation>> {
+        let ended = async {
+            let mut said = self.read(|memory| memory.tracker.listen());
+            loop {
+                let operation = self.read(|memory| memory.operations.get(&id).cloned());
+                match operation {
+                    Some(operation) if !operation.state.is_final() => {}
+                    other => return other,
+                }
+                if said.changed().await.is_err() {
+                    return None;
+                }
+            }
+        };
+        match tokio::time::timeout(at_most, ended).await {
+            Ok(operation) => operation,
+            Err(_) => self.read(|memory| memory.operations.get(&id).cloned()),
+        }
+    }
+
+    /// What was said of an operation after the event of this number, waiting if there is nothing.
+    /// Empty: it has ended, and nothing more will be said.
+    pub(crate) async fn events_after(
+        &self,
+        id: Uuid,
+        after: u64,
+    ) -> Vec<(u64, Arc<OperationEvent>)> {
+        let mut said = self.read(|memory| memory.tracker.listen());
+        loop {
+            let (events, open) = self.read(|memory| {
+                let open = memory
+                    .operations
+                    .get(&id)
+                    .is_some_and(|operation| !operation.state.is_final());
+                (memory.tracker.events_after(id, after), open)
+            });
+            if !events.is_empty() || !open || said.changed().await.is_err() {
+                return events;
+            }
+        }
+    }
+
+    /// Commits a transaction, and waits until memory holds it.
+    async fn commit(&self, txn: Txn) -> Result<(), StoreError> {
+        let committed = self.0.store.commit(txn).await?;
+        let mut held = self.0.held.subscribe();
+        let reached = held.wait_for(|held| *held >= committed.revision);
+        match tokio::time::timeout(FOLLOW_WITHIN, reached).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(StoreError::Closed),
+        }
+    }
+
+    /// Follows the store's transactions for as long as it has any.
+    async fn follow(&self, after: StoreRevision) {
+        if let Err(why) = self.follow_until_broken(after).await {
+            tracing::error!(
+                why,
+                "memory can't follow the store any more; restart the control plane"
+            );
+            self.0.broken.send_replace(Some(why));
+        }
+    }
+
+    async fn follow_until_broken(&self, after: StoreRevision) -> Result<(), String> {
+        let mut watch = self
+            .0
+            .store
+            .watch("", after)
+            .await
+            .map_err(|error| error.to_string())?;
+        while let Some(event) = watch.next().await {
+            let event = event.map_err(|error| error.to_string())?;
+            let prepared = follow::prepare(&event, &self.0.memory, &self.0.blobs).await?;
+            let moved = self.write(|memory| memory.take(prepared));
+            for moved in &moved {
+                self.0.sessions.publish(moved);
+            }
+            self.0.held.send_replace(event.revision);
+        }
+        Ok(())
+    }
+
+    /// Stores the operations that ended. Not durable on purpose: after a crash they are open again,
+    /// and end by what the instances then report.
+    async fn keep_ended(&self) {
+        let ended = self
+            .0
+            .memory
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .unsaved();
+        for (id, operation) in ended {
+            if let Err(error) = self.keep(id, &operation).await {
+                tracing::warn!(%id, %error, "an ended operation could not be stored; it is shown from memory");
+            }
+        }
+    }
+
+    async fn keep(&self, id: Uuid, operation: &Operation) -> Result<(), String> {
+        let key = keys::commit(id);
+        let entry = self
+            .0
+            .store
+            .get(&key)
+            .await
+            .map_err(|error| error.to_string())?;
+        let Some(entry) = entry else { return Ok(()) };
+        let mut record: CommitRecord = records::read(key.as_str(), &entry.value)?;
+        record.operation = Some(operation.clone());
+        let txn = Txn::new()
+            .require(key.clone(), Expect::Revision(entry.modified))
+            .put(key, records::write(&record))
+            .durable(false);
+        self.0
+            .store
+            .commit(txn)
+            .await
+            .map(|_| ())
+            .map_err(|error| error.to_string())
+    }
+
+    /// Stores that an instance was seen. Lost in a crash, it is known again at its next connect.
+    async fn keep_instance(&self, group: &Name, id: &str, record: &InstanceRecord) {
+        let txn = Txn::new()
+            .put(keys::instance(group, id), records::write(record))
+            .durable(false);
+        if let Err(error) = self.0.store.commit(txn).await {
+            tracing::warn!(%group, instance = id, %error, "an instance could not be stored as seen");
+        }
+    }
+}
+
+/// How long memory may take to hold what was committed, before the caller is told to look again.
+const FOLLOW_WITHIN: Duration = Duration::from_secs(10);

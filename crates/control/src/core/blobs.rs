@@ -1,0 +1,138 @@
+//! Content by digest: written ahead of the transaction that names it, read when a head moves.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use ferryway_model::{Bucket, Digest, View};
+use ferryway_store::{Key, Store, StoreError, TXN_BYTES_MAX, TXN_OPERATIONS_MAX, Txn};
+
+use super::keys;
+
+/// Content by digest, over the store. What was just written is kept for the reader that is about
+/// to follow the same change.
+#[derive(Debug)]
+pub(crate) struct Blobs {
+    store: Store,
+    recent: Mutex<VecDeque<(Key, Bytes)>>,
+}
+
+/// How many blobs written last are kept at hand.
+const RECENT_MAX: usize = 512;
+/// How full a transaction of blobs gets, in bytes, before the next one begins.
+const BATCH_BYTES: usize = TXN_BYTES_MAX / 2;
+const BATCH_OPERATIONS: usize = TXN_OPERATIONS_MAX / 2;
+
+impl Blobs {
+    pub(super) fn new(store: Store) -> Self {
+        Self {
+            store,
+            recent: Mutex::new(VecDeque::new()),
+        }
+    }
+
+    /// Writes blobs, in as many transactions as the bounds ask for. They are not durable until the
+    /// transaction that names them is, which is all that is needed: nobody else names them.
+    pub(super) async fn put(&self, blobs: Vec<(Key, Bytes)>) -> Result<(), StoreError> {
+        let mut txn = Txn::new().durable(false);
+        let mut operations = 0;
+        for (key, bytes) in &blobs {
+            let full = operations == BATCH_OPERATIONS || txn.bytes() + bytes.len() > BATCH_BYTES;
+            if operations > 0 && full {
+                self.store.commit(txn).await?;
+                txn = Txn::new().durable(false);
+                operations = 0;
+            }
+            txn = txn.put(key.clone(), bytes.clone());
+            operations += 1;
+        }
+        if operations > 0 {
+            self.store.commit(txn).await?;
+        }
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.extend(blobs);
+        let surplus = recent.len().saturating_sub(RECENT_MAX);
+        recent.drain(..surplus);
+        Ok(())
+    }
+
+    /// The blob under a key.
+    ///
+    /// # Errors
+    /// A sentence: it isn't there, or the store can't be read.
+    pub(super) async fn get(&self, key: &Key) -> Result<Bytes, String> {
+        let kept = {
+            let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            recent
+                .iter()
+                .rev()
+                .find(|(other, _)| other == key)
+                .map(|(_, bytes)| bytes.clone())
+        };
+        if let Some(bytes) = kept {
+            return Ok(bytes);
+        }
+        match self.store.get(key).await {
+            Ok(Some(entry)) => Ok(entry.value),
+            Ok(None) => Err(format!(
+                "the store lacks {key}, which something in it names"
+            )),
+            Err(error) => Err(format!("{key} can't be read: {error}")),
+        }
+    }
+
+    /// The view of a root, sharing the buckets that are like those of `near`.
+    ///
+    /// # Errors
+    /// A sentence: a part of it is missing, or isn't what its digest says.
+    pub(super) async fn view(&self, root: Digest, near: &View) -> Result<View, String> {
+        if root == near.root() {
+            return Ok(near.clone());
+        }
+        if root == View::empty().root() {
+            return Ok(View::empty());
+        }
+        let tree = self.get(&keys::tree(root)).await?;
+        let mut buckets = near.buckets().clone();
+        let digests = tree.chunks(DIGEST_BYTES).map(Digest::try_from);
+        if tree.len() != buckets.len() * DIGEST_BYTES {
+            return Err(format!("the tree of {root} has {} bytes", tree.len()));
+        }
+        let empty = View::empty();
+        for (number, digest) in digests.enumerate() {
+            let digest = digest.map_err(|error| format!("the tree of {root}: {error}"))?;
+            if digest == buckets[number].digest() {
+                continue;
+            }
+            let vacant = &empty.buckets()[number];
+            buckets[number] = if digest == vacant.digest() {
+                vacant.clone()
+            } else {
+                let bytes = self.get(&keys::bucket(digest)).await?;
+                std::sync::Arc::new(Bucket::from_bytes(&bytes)?)
+            };
+        }
+        let view = View::from_buckets(buckets);
+        if view.root() == root {
+            Ok(view)
+        } else {
+            Err(format!("the view of {root} has the root {}", view.root()))
+        }
+    }
+}
+
+const DIGEST_BYTES: usize = 32;
+
+/// What `view` consists of beyond `near`: its tree, and the buckets that are other.
+pub(super) fn tree_blobs(view: &View, near: &View) -> Vec<(Key, Bytes)> {
+    let mut blobs = Vec::new();
+    let mut tree = Vec::with_capacity(view.buckets().len() * DIGEST_BYTES);
+    for (bucket, old) in view.buckets().iter().zip(near.buckets()) {
+        tree.extend_from_slice(bucket.digest().as_bytes());
+        if bucket.digest() != old.digest() {
+            blobs.push((keys::bucket(bucket.digest()), bucket.to_bytes().into()));
+        }
+    }
+    blobs.push((keys::tree(view.root()), tree.into()));
+    blobs
+}

@@ -1,0 +1,416 @@
+//! Changes of what groups run: planned, compiled, committed in one transaction.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ferryway_api::{
+    CallOptions, DeliveryState, Destination, InstanceDelivery, Operation, OperationState,
+};
+use ferryway_model::plan::{self, Plan, Request, Running};
+use ferryway_model::{
+    Changes, Code, Digest, Entry, Key, Name, Problem, Revision, ServiceEntry, View,
+};
+use ferryway_store::{Expect, Key as StoreKey, Revision as StoreRevision, StoreError, Txn};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::blobs::tree_blobs;
+use super::idempotency::{self, Idempotency};
+use super::records::{
+    self, AuditRecord, CommitRecord, HeadRecord, HistoryRecord, HistoryState, IdempotentResult,
+    VersionRecord,
+};
+use super::resources::IfMatch;
+use super::tracker::overall;
+use super::{Actor, Core, CoreError, keys, trial};
+
+/// How often a change is planned anew when others came in between.
+const TRIES_MAX: usize = 16;
+/// What an operation may take of its commit record, in bytes. A larger one leaves its differences
+/// out: they can be had from `compare`, and the transaction must fit the store's bounds.
+const OPERATION_BYTES_MAX: usize = 768 * 1024;
+
+/// A plan, and what it was made from.
+struct Basis {
+    plan: Plan,
+    /// The heads read, source groups' included, each with the transaction that wrote it.
+    heads: BTreeMap<Name, (HeadRecord, StoreRevision, View)>,
+    /// The hub's service read, for a publish.
+    hub: Option<(Name, StoreRevision)>,
+}
+
+impl Core {
+    /// Plans a change and, unless it is a dry run, makes it.
+    ///
+    /// # Errors
+    /// What is wrong with it, all at once; or that it could not be stored.
+    pub(crate) async fn change(
+        &self,
+        actor: &Actor,
+        request: &Request,
+        options: &CallOptions,
+        if_match: &IfMatch,
+        idempotency: Option<&Idempotency>,
+    ) -> Result<Arc<Operation>, CoreError> {
+        let _turn = match self.turn(idempotency)? {
+            Ok(turn) => turn,
+            Err(IdempotentResult::Operation(id)) => {
+                let operation = self.read(|memory| memory.operations.get(&id).cloned());
+                return operation.ok_or_else(|| {
+                    CoreError::not_found(format!("operation {id} is no longer kept"))
+                });
+            }
+            Err(IdempotentResult::Created) => return Err(CoreError::KeyReused),
+        };
+        let _writing = self.0.writing.read().await;
+        for _ in 0..TRIES_MAX {
+            let basis = self.basis(request, options, if_match)?;
+            let now = self.0.clock.now();
+            if options.dry_run {
+                return Ok(Arc::new(planned(&basis.plan, actor, now)));
+            }
+            if basis.plan.is_refused() {
+                return Err(CoreError::Refused(
+                    basis.plan.all_problems().cloned().collect(),
+                ));
+            }
+            trial::compile(&basis.plan);
+            match self.make(actor, &basis, idempotency, now).await {
+                Err(StoreError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+                Ok(id) => {
+                    let operation = self.read(|memory| memory.operations.get(&id).cloned());
+                    return operation
+                        .ok_or_else(|| CoreError::Unavailable("the operation is gone".to_owned()));
+                }
+            }
+        }
+        Err(CoreError::Contended)
+    }
+
+    /// Plans a request on one consistent state.
+    fn basis(
+        &self,
+        request: &Request,
+        options: &CallOptions,
+        if_match: &IfMatch,
+    ) -> Result<Basis, CoreError> {
+        self.read(|memory| {
+            let mut plan = plan::plan(request, memory).map_err(CoreError::refused)?;
+            if let Request::Set { group, service, .. }
+            | Request::Edit { group, service, .. }
+            | Request::Unpublish { group, service } = request
+            {
+                if_match.check(memory.published_etag(group, service).as_deref())?;
+            }
+            if let Some(expected) = options.expect_plan
+                && plan.digest() != expected
+            {
+                let message = format!(
+                    "the plan would now be {}; look at a dry run again",
+                    plan.digest()
+                );
+                plan.problems
+                    .push(Problem::new(Code::PlanChanged, "expect_plan", message));
+            }
+            let mut groups: BTreeSet<Name> =
+                plan.destinations.iter().map(|d| d.group.clone()).collect();
+            if let Request::Sync { source, .. } = request {
+                groups.insert(source.clone());
+            }
+            let heads = groups.into_iter().filter_map(|name| {
+                let group = memory.groups.get(&name)?;
+                Some((name, (group.head, group.head_modified, group.view.clone())))
+            });
+            let hub = match request {
+                Request::Publish { service, .. } => memory
+                    .hub
+                    .get(service)
+                    .map(|hub| (service.clone(), hub.modified)),
+                _ => None,
+            };
+            Ok(Basis {
+                plan,
+                heads: heads.collect(),
+                hub,
+            })
+        })
+    }
+
+    /// Commits what a plan says: one transaction.
+    async fn make(
+        &self,
+        actor: &Actor,
+        basis: &Basis,
+        idempotency: Option<&Idempotency>,
+        now: Timestamp,
+    ) -> Result<Uuid, StoreError> {
+        let Basis { plan, heads, hub } = basis;
+        let id = Uuid::now_v7();
+        let mut txn = Txn::new();
+        let mut blobs = Vec::new();
+        let mut revisions = BTreeMap::new();
+        for (group, (head, modified, view)) in heads {
+            txn = txn.require(keys::head(group), Expect::Revision(*modified));
+            let changes = changes_in(plan, group);
+            if changes.is_empty() {
+                continue;
+            }
+            let target = view.with(&changes);
+            blobs.extend(tree_blobs(&target, view));
+            let head = HeadRecord {
+                revision: head.revision.next(),
+                root: target.root(),
+            };
+            revisions.insert(group.clone(), head.revision);
+            txn = txn.put(keys::head(group), records::write(&head));
+        }
+        if let Some((service, modified)) = hub {
+            txn = txn.require(keys::hub(service), Expect::Revision(*modified));
+        }
+        for new in &plan.new_versions {
+            let key = keys::version(&new.service, &new.version);
+            let digest = new.definition.digest;
+            let record = VersionRecord {
+                digest,
+                created_at: now,
+                created_by: actor.name.clone(),
+            };
+            txn = txn
+                .require(key.clone(), Expect::Absent)
+                .put(key, records::write(&record));
+        }
+        blobs.extend(content_blobs(plan, |digest| {
+            self.read(|memory| memory.has_content(digest))
+        }));
+        let record = CommitRecord {
+            operation: Some(operation(plan, actor, now, Some(id), &revisions)),
+            audit: (!revisions.is_empty()).then(|| audit(plan, actor, now, id)),
+            history: history(plan, &revisions, actor, now),
+            idempotency: idempotency::record(idempotency, now, Some(id)),
+        };
+        txn = txn.put(keys::commit(id), records::write(&record));
+        self.0.blobs.put(blobs).await?;
+        self.commit(txn).await?;
+        Ok(id)
+    }
+}
+
+/// What a plan changes in one group's view.
+fn changes_in(plan: &Plan, group: &Name) -> Changes {
+    let mut changes = Changes::default();
+    for destination in plan
+        .destinations
+        .iter()
+        .filter(|d| d.group == *group && !d.is_unchanged())
+    {
+        let key = Key::service(&destination.service);
+        match &destination.after {
+            Some(running) => drop(changes.upserts.insert(key, Entry::Service(entry(running)))),
+            None => drop(changes.removals.insert(key)),
+        }
+    }
+    changes
+}
+
+fn entry(running: &Running) -> ServiceEntry {
+    ServiceEntry {
+        version: running.version.clone(),
+        definition: running.definition.digest,
+        binding: running.binding.digest,
+        enabled: running.enabled,
+        candidate: None,
+        rollout: None,
+    }
+}
+
+/// The content that a plan makes run and that isn't stored yet.
+fn content_blobs(plan: &Plan, known: impl Fn(Digest) -> bool) -> Vec<(StoreKey, Bytes)> {
+    let mut seen = BTreeSet::new();
+    let after = plan
+        .destinations
+        .iter()
+        .filter_map(|destination| destination.after.as_ref());
+    let content = after.flat_map(|running| {
+        let Running {
+            definition,
+            binding,
+            ..
+        } = running;
+        [
+            (definition.digest, &definition.bytes),
+            (binding.digest, &binding.bytes),
+        ]
+    });
+    let versions = plan
+        .new_versions
+        .iter()
+        .map(|new| (new.definition.digest, &new.definition.bytes));
+    content
+        .chain(versions)
+        .filter(|(digest, _)| seen.insert(*digest) && !known(*digest))
+        .map(|(digest, bytes)| (keys::content(digest), Bytes::copy_from_slice(bytes)))
+        .collect()
+}
+
+fn history(
+    plan: &Plan,
+    revisions: &BTreeMap<Name, Revision>,
+    actor: &Actor,
+    now: Timestamp,
+) -> Vec<HistoryRecord> {
+    let changed = plan
+        .destinations
+        .iter()
+        .filter(|d| !d.is_unchanged() && revisions.contains_key(&d.group));
+    let state = |running: &Running| HistoryState {
+        definition: running.definition.digest,
+        binding: running.binding.digest,
+        enabled: running.enabled,
+    };
+    let entry = |destination: &plan::Destination| HistoryRecord {
+        group: destination.group.clone(),
+        service: destination.service.clone(),
+        version: destination
+            .after
+            .as_ref()
+            .and_then(|running| running.version.clone()),
+        state: destination.after.as_ref().map(state),
+        kind: plan.kind,
+        at: now,
+        by: actor.name.clone(),
+    };
+    changed.map(entry).collect()
+}
+
+fn audit(plan: &Plan, actor: &Actor, now: Timestamp, id: Uuid) -> AuditRecord {
+    let side = |running: Option<&Running>| {
+        running.map_or(Value::Null, |running| {
+            json!({
+                "version": running.version, "digest": running.definition.digest,
+                "binding": running.binding.content.to_value(), "enabled": running.enabled,
+            })
+        })
+    };
+    let sides = |pick: fn(&plan::Destination) -> Option<&Running>| {
+        let changed = plan
+            .destinations
+            .iter()
+            .filter(|destination| !destination.is_unchanged());
+        let places = changed.map(|d| (format!("{}/{}", d.group, d.service), side(pick(d))));
+        Value::Object(places.collect())
+    };
+    let targets: BTreeSet<String> = plan
+        .destinations
+        .iter()
+        .filter(|destination| !destination.is_unchanged())
+        .map(|d| format!("gateway-groups/{}/services/{}", d.group, d.service))
+        .collect();
+    AuditRecord {
+        at: now,
+        by: actor.name.clone(),
+        from: actor.from.clone(),
+        action: json!(plan.kind).as_str().unwrap_or_default().to_owned(),
+        target: targets.into_iter().collect::<Vec<_>>().join(" "),
+        before: sides(|d| d.before.as_ref()),
+        after: sides(|d| d.after.as_ref()),
+        operation: Some(id),
+    }
+}
+
+/// The answer to a dry run: the plan, as an operation that isn't one.
+fn planned(plan: &Plan, actor: &Actor, now: Timestamp) -> Operation {
+    let mut operation = operation(plan, actor, now, None, &BTreeMap::new());
+    operation.state = OperationState::Planned;
+    operation.ended_at = Some(now);
+    operation
+}
+
+/// The operation that a plan makes, as it stands at its beginning.
+fn operation(
+    plan: &Plan,
+    actor: &Actor,
+    now: Timestamp,
+    id: Option<Uuid>,
+    revisions: &BTreeMap<Name, Revision>,
+) -> Operation {
+    let destinations: Vec<_> = plan
+        .destinations
+        .iter()
+        .map(|d| destination(d, id.is_some(), revisions))
+        .collect();
+    let state = overall(&destinations).unwrap_or(OperationState::Progressing);
+    // One service with one content gives the operation a headline; several have none in common.
+    let one = |part: fn(&Destination) -> Option<&str>| {
+        let mut parts = destinations.iter().map(part);
+        let first = parts.next().flatten();
+        first
+            .filter(|first| parts.all(|part| part == Some(first)))
+            .map(str::to_owned)
+    };
+    let mut operation = Operation {
+        operation: id,
+        kind: plan.kind.into(),
+        by: actor.name.clone(),
+        created_at: now,
+        ended_at: state.is_final().then_some(now),
+        state,
+        service: one(|destination| Some(&destination.service)),
+        version: one(|destination| destination.version.as_deref()),
+        digest: one(|destination| destination.digest.as_deref()),
+        plan: plan.digest().to_string(),
+        problems: plan.problems.iter().map(Into::into).collect(),
+        destinations,
+    };
+    if id.is_some() && records::write(&operation).len() > OPERATION_BYTES_MAX {
+        for destination in &mut operation.destinations {
+            destination.changes = ferryway_api::Changes::default();
+        }
+    }
+    operation
+}
+
+fn destination(
+    planned: &plan::Destination,
+    real: bool,
+    revisions: &BTreeMap<Name, Revision>,
+) -> Destination {
+    let (before, after) = (planned.before.as_ref(), planned.after.as_ref());
+    let version = |running: Option<&Running>| running?.version.as_ref().map(ToString::to_string);
+    let digest =
+        |running: Option<&Running>| running.map(|running| running.definition.digest.to_string());
+    let instances = planned.instances.iter().map(|instance| InstanceDelivery {
+        id: instance.id.to_string(),
+        hostname: instance.hostname.to_string(),
+        state: DeliveryState::Pending,
+        code: None,
+        detail: None,
+        evidence: None,
+        took: None,
+    });
+    let instances: Vec<_> = instances.collect();
+    let state = match (planned.is_unchanged(), real, instances.is_empty()) {
+        (true, _, _) => OperationState::Unchanged,
+        (false, false, _) => OperationState::Planned,
+        (false, true, true) => OperationState::Succeeded,
+        (false, true, false) => OperationState::Progressing,
+    };
+    Destination {
+        group: planned.group.to_string(),
+        service: planned.service.to_string(),
+        state,
+        from_version: version(before),
+        from_digest: digest(before),
+        version: version(after),
+        digest: digest(after),
+        revision: revisions
+            .get(&planned.group)
+            .filter(|_| !planned.is_unchanged())
+            .map(|revision| revision.0),
+        changes: planned.difference().into(),
+        problems: planned.problems.iter().map(Into::into).collect(),
+        instances,
+    }
+}

@@ -1,0 +1,435 @@
+//! How memory follows the store: everything is listed once, then every transaction is applied as
+//! the watch tells it. One task does it, in the store's order, for this control plane's own writes
+//! as for anybody's.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ferryway_model::plan::OperationKind;
+use ferryway_model::{Changes, Digest, Kind, Name, Revision, VersionNumber, View};
+use ferryway_store::{Event, LIST_ENTRIES_MAX, Revision as StoreRevision, Store, StoreError};
+use uuid::Uuid;
+
+use super::blobs::Blobs;
+use super::keys;
+use super::memory::{Content, Group, Hub, Memory, Ran};
+use super::presence::Instance;
+use super::records::{
+    self, CommitRecord, GroupRecord, HeadRecord, HubRecord, InstanceRecord, RegistryRecord,
+    VersionRecord,
+};
+
+/// A group's view that moved, to be delivered.
+#[derive(Debug)]
+pub(super) struct Moved {
+    pub(super) group: Name,
+    pub(super) from: Revision,
+    pub(super) to: Revision,
+    /// What the operation was; none for a change of registries.
+    pub(super) kind: Option<OperationKind>,
+    pub(super) changes: Changes,
+    pub(super) view: View,
+    /// Content that the replaced entries didn't name.
+    pub(super) content: Vec<(Digest, Bytes)>,
+}
+
+/// One record that came or went, read and checked.
+enum Change {
+    Group(Name, Option<GroupRecord>),
+    Head(Name, HeadRecord, View),
+    Registry(Name, Name, Option<RegistryRecord>),
+    Hub(Name, Option<HubRecord>),
+    Version(Name, VersionNumber, VersionRecord),
+    Commit(Uuid, Option<Box<CommitRecord>>),
+    Instance(Name, String, Option<InstanceRecord>),
+    Content(Content),
+    ContentGone(Digest),
+}
+
+/// Reads the whole store into a memory.
+///
+/// # Errors
+/// A sentence: the store can't be read, or something in it is not what this build knows.
+pub(super) async fn load(store: &Store, blobs: &Blobs) -> Result<Memory, String> {
+    let mut memory = Memory::default();
+    let mut first = None;
+    // Content first, then what names it; heads after groups.
+    for prefix in [
+        keys::CONTENT,
+        keys::GROUPS,
+        keys::HEADS,
+        keys::REGISTRIES,
+        keys::HUB,
+        keys::VERSIONS,
+        keys::COMMITS,
+        keys::INSTANCES,
+    ] {
+        let mut from = None;
+        loop {
+            let page = store
+                .list(prefix, from.as_ref(), LIST_ENTRIES_MAX)
+                .await
+                .map_err(|e| said(&e))?;
+            first.get_or_insert(page.revision);
+            for entry in page.entries {
+                let change = read(entry.key.as_str(), Some(&entry.value), &memory, blobs).await?;
+                if let Some(change) = change {
+                    apply(&mut memory, change, entry.modified);
+                }
+            }
+            from = page.next;
+            if from.is_none() {
+                break;
+            }
+        }
+    }
+    // Later pages may hold more than the first page's revision; the watch tells it again.
+    memory.revision = first.unwrap_or(StoreRevision::ZERO);
+    let groups: Vec<_> = memory.groups.keys().cloned().collect();
+    for group in groups {
+        let services: Vec<_> = memory.groups[&group]
+            .view
+            .services()
+            .map(|(name, _)| name.clone())
+            .collect();
+        services
+            .iter()
+            .for_each(|service| memory.reindex(&group, service));
+    }
+    Ok(memory)
+}
+
+/// An event, read and checked before memory is locked for it.
+pub(super) struct Prepared {
+    revision: StoreRevision,
+    changes: Vec<Change>,
+}
+
+/// Reads what an event says. `memory` is consulted for what is there already.
+///
+/// # Errors
+/// A sentence: something in the store is not what this build knows.
+pub(super) async fn prepare(
+    event: &Event,
+    memory: &std::sync::RwLock<Memory>,
+    blobs: &Blobs,
+) -> Result<Prepared, String> {
+    let mut changes = Vec::with_capacity(event.changes.len());
+    for change in &event.changes {
+        let key = change.key.as_str();
+        let (near, known) = {
+            let memory = memory
+                .read()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            let group = key
+                .strip_prefix(keys::HEADS)
+                .and_then(|name| name.parse::<Name>().ok());
+            let near =
+                group.and_then(|name| memory.groups.get(&name).map(|group| group.view.clone()));
+            let named = |digest| memory.has_content(digest);
+            let known = key
+                .strip_prefix(keys::CONTENT)
+                .is_some_and(|hex| format!("blake3:{hex}").parse().is_ok_and(named));
+            (near.unwrap_or_else(View::empty), known)
+        };
+        if known && change.value.is_some() {
+            continue;
+        }
+        if let Some(change) = read_near(key, change.value.as_ref(), &near, blobs).await? {
+            changes.push(change);
+        }
+    }
+    Ok(Prepared {
+        revision: event.revision,
+        changes,
+    })
+}
+
+impl Memory {
+    /// Takes in an event. The groups whose views moved are returned, to be delivered.
+    pub(super) fn take(&mut self, prepared: Prepared) -> Vec<Moved> {
+        let Prepared { revision, changes } = prepared;
+        let kind = changes.iter().find_map(|change| match change {
+            Change::Commit(_, Some(commit)) => commit.history.first().map(|entry| entry.kind),
+            _ => None,
+        });
+        // Content first: what names it is applied after.
+        let (content, rest): (Vec<_>, Vec<_>) = changes
+            .into_iter()
+            .partition(|change| matches!(change, Change::Content(_)));
+        content
+            .into_iter()
+            .for_each(|change| drop(apply(self, change, revision)));
+        let mut moved: Vec<Moved> = rest
+            .into_iter()
+            .filter_map(|change| apply(self, change, revision))
+            .collect();
+        for moved in &mut moved {
+            moved.kind = kind;
+            for key in moved.changes.keys().filter(|key| key.kind == Kind::Service) {
+                self.reindex(&moved.group, &key.name);
+            }
+        }
+        self.revision = revision;
+        moved
+    }
+}
+
+fn apply(memory: &mut Memory, change: Change, revision: StoreRevision) -> Option<Moved> {
+    match change {
+        Change::Group(name, None) => {
+            if let Some(group) = memory.groups.remove(&name) {
+                memory
+                    .retired
+                    .insert(name.clone(), (group.head, group.head_modified));
+            }
+            memory.instances.remove(&name);
+        }
+        Change::Group(name, Some(record)) => {
+            let standing = memory.groups.get_mut(&name);
+            match standing {
+                Some(group) => (group.record, group.modified) = (record, revision),
+                None => {
+                    memory
+                        .groups
+                        .insert(name.clone(), Group::new(record, revision));
+                }
+            }
+            if let Some((head, modified)) = memory.retired.remove(&name)
+                && let Some(group) = memory.groups.get_mut(&name)
+            {
+                (group.head, group.head_modified) = (head, modified);
+            }
+        }
+        Change::Head(name, head, view) => return apply_head(memory, name, head, view, revision),
+        Change::Registry(group, name, record) => {
+            let registries = &mut memory.groups.get_mut(&group)?.registries;
+            match record {
+                Some(record) => drop(registries.insert(name, record)),
+                None => drop(registries.remove(&name)),
+            }
+        }
+        Change::Hub(name, Some(record)) => {
+            memory.hub.insert(
+                name,
+                Hub {
+                    record,
+                    modified: revision,
+                },
+            );
+        }
+        Change::Hub(name, None) => drop(memory.hub.remove(&name)),
+        Change::Version(service, version, record) => {
+            memory
+                .versions
+                .entry(service)
+                .or_default()
+                .insert(version, record);
+        }
+        Change::Commit(id, record) => apply_commit(memory, id, record),
+        Change::Instance(group, id, record) => {
+            let instances = memory.instances.entry(group).or_default();
+            match record {
+                None => drop(instances.remove(&id)),
+                Some(record) => match instances.get_mut(&id) {
+                    Some(instance) => instance.record = record,
+                    None => drop(instances.insert(id.clone(), Instance::away(id, record))),
+                },
+            }
+        }
+        Change::Content(content) => memory.put_content(content),
+        Change::ContentGone(digest) => memory.drop_content(digest),
+    }
+    None
+}
+
+fn apply_head(
+    memory: &mut Memory,
+    name: Name,
+    head: HeadRecord,
+    view: View,
+    revision: StoreRevision,
+) -> Option<Moved> {
+    let Some(group) = memory.groups.get_mut(&name) else {
+        memory.retired.insert(name, (head, revision));
+        return None;
+    };
+    let changes = group.view.changes_to(&view);
+    let mut fresh: BTreeSet<Digest> = BTreeSet::new();
+    for (key, entry) in &changes.upserts {
+        let named: Vec<_> = group
+            .view
+            .get(key)
+            .into_iter()
+            .flat_map(|old| old.content())
+            .collect();
+        fresh.extend(entry.content().filter(|digest| !named.contains(digest)));
+    }
+    let from = group.head.revision;
+    (group.head, group.head_modified, group.view) = (head, revision, view.clone());
+    let content = fresh
+        .into_iter()
+        .filter_map(|digest| Some((digest, memory.content_bytes(digest)?)));
+    let content = content.collect();
+    Some(Moved {
+        group: name,
+        from,
+        to: head.revision,
+        kind: None,
+        changes,
+        view,
+        content,
+    })
+}
+
+fn apply_commit(memory: &mut Memory, id: Uuid, record: Option<Box<CommitRecord>>) {
+    let Some(record) = record else {
+        memory.operations.remove(&id);
+        memory.audit.remove(&id);
+        return;
+    };
+    let CommitRecord {
+        operation,
+        audit,
+        history,
+        idempotency,
+    } = *record;
+    match operation {
+        Some(operation) => memory.track(id, operation),
+        None => drop(memory.operations.remove(&id)),
+    }
+    match audit {
+        Some(audit) => drop(memory.audit.insert(id, Arc::new(audit))),
+        None => drop(memory.audit.remove(&id)),
+    }
+    for record in history {
+        let place = (record.group.clone(), record.service.clone());
+        let ran = memory.history.entry(place).or_default();
+        // A commit is written again when its operation ends; its history is the same then.
+        if !ran.iter().rev().any(|ran| ran.operation == id) {
+            ran.push(Ran {
+                record,
+                operation: id,
+            });
+        }
+    }
+    if let Some(record) = idempotency {
+        memory.idempotency.insert(record.key.clone(), record);
+    }
+}
+
+impl Group {
+    fn new(record: GroupRecord, modified: StoreRevision) -> Self {
+        let view = View::empty();
+        Self {
+            record,
+            modified,
+            head: HeadRecord {
+                revision: Revision(0),
+                root: view.root(),
+            },
+            head_modified: StoreRevision::ZERO,
+            view,
+            registries: std::collections::BTreeMap::new(),
+            routes: ferryway_model::RouteIndex::default(),
+        }
+    }
+}
+
+async fn read(
+    key: &str,
+    value: Option<&Bytes>,
+    memory: &Memory,
+    blobs: &Blobs,
+) -> Result<Option<Change>, String> {
+    let group = key
+        .strip_prefix(keys::HEADS)
+        .and_then(|name| memory.groups.get(name));
+    let near = group.map_or_else(View::empty, |group| group.view.clone());
+    read_near(key, value, &near, blobs).await
+}
+
+/// Reads one change of the store. `near` is the view that a head moves from.
+async fn read_near(
+    key: &str,
+    value: Option<&Bytes>,
+    near: &View,
+    blobs: &Blobs,
+) -> Result<Option<Change>, String> {
+    let (prefix, rest) = key
+        .split_once('/')
+        .ok_or_else(|| format!("the store's key {key} is none of ours"))?;
+    let name = |text: &str| {
+        text.parse::<Name>()
+            .map_err(|error| format!("the store's key {key}: {error}"))
+    };
+    let pair = || {
+        rest.split_once('/')
+            .ok_or_else(|| format!("the store's key {key} is none of ours"))
+    };
+    let change = match prefix {
+        "group" => Change::Group(name(rest)?, optional(key, value)?),
+        "head" => {
+            let Some(head) = optional::<HeadRecord>(key, value)? else {
+                return Ok(None);
+            };
+            Change::Head(name(rest)?, head, blobs.view(head.root, near).await?)
+        }
+        "registry" => {
+            let (group, registry) = pair()?;
+            Change::Registry(name(group)?, name(registry)?, optional(key, value)?)
+        }
+        "hub" => Change::Hub(name(rest)?, optional(key, value)?),
+        "version" => {
+            let (service, version) = pair()?;
+            let version = version
+                .parse()
+                .map_err(|error| format!("the store's key {key}: {error}"))?;
+            let Some(record) = optional(key, value)? else {
+                return Ok(None);
+            };
+            Change::Version(name(service)?, version, record)
+        }
+        "commit" => {
+            let id = rest
+                .parse()
+                .map_err(|error| format!("the store's key {key}: {error}"))?;
+            Change::Commit(id, optional(key, value)?.map(Box::new))
+        }
+        "instance" => {
+            let (group, id) = pair()?;
+            Change::Instance(name(group)?, id.to_owned(), optional(key, value)?)
+        }
+        "content" => match value {
+            Some(bytes) => Change::Content(
+                Content::read(bytes).map_err(|why| format!("the store's {key}: {why}"))?,
+            ),
+            None => {
+                let digest = format!("blake3:{rest}").parse();
+                Change::ContentGone(
+                    digest.map_err(|error| format!("the store's key {key}: {error}"))?,
+                )
+            }
+        },
+        // Buckets and trees are read when a head names them.
+        "bucket" | "tree" => return Ok(None),
+        _ => {
+            return Err(format!(
+                "the store's key {key} is none that this build knows"
+            ));
+        }
+    };
+    Ok(Some(change))
+}
+
+fn optional<T: serde::de::DeserializeOwned>(
+    key: &str,
+    value: Option<&Bytes>,
+) -> Result<Option<T>, String> {
+    value.map(|bytes| records::read(key, bytes)).transpose()
+}
+
+fn said(error: &StoreError) -> String {
+    error.to_string()
+}

@@ -1,0 +1,80 @@
+//! Where everything lies in the store.
+//!
+//! Content (definitions, bindings, registries), buckets and trees are named by digest and written
+//! first; a transaction only moves heads, uses up version numbers and adds one commit record. So it
+//! stays within the store's bounds whatever a call changes.
+
+use ferryway_model::{Digest, Name, VersionNumber};
+use ferryway_store::Key;
+use uuid::Uuid;
+
+pub(super) const GROUPS: &str = "group/";
+pub(super) const HEADS: &str = "head/";
+pub(super) const REGISTRIES: &str = "registry/";
+pub(super) const HUB: &str = "hub/";
+pub(super) const VERSIONS: &str = "version/";
+pub(super) const COMMITS: &str = "commit/";
+pub(super) const INSTANCES: &str = "instance/";
+pub(super) const CONTENT: &str = "content/";
+pub(super) const BUCKETS: &str = "bucket/";
+pub(super) const TREES: &str = "tree/";
+
+/// What a group's people set.
+pub(super) fn group(group: &Name) -> Key {
+    key(format!("{GROUPS}{group}"))
+}
+
+/// Which view a group has.
+pub(super) fn head(group: &Name) -> Key {
+    key(format!("{HEADS}{group}"))
+}
+
+/// What people wrote about a registry; its content is in the view.
+pub(super) fn registry(group: &Name, registry: &Name) -> Key {
+    key(format!("{REGISTRIES}{group}/{registry}"))
+}
+
+/// A service in the hub.
+pub(super) fn hub(service: &Name) -> Key {
+    key(format!("{HUB}{service}"))
+}
+
+/// A version number that was used. Never deleted.
+pub(super) fn version(service: &Name, version: &VersionNumber) -> Key {
+    key(format!("{VERSIONS}{service}/{version}"))
+}
+
+/// What one transaction was.
+pub(super) fn commit(id: Uuid) -> Key {
+    key(format!("{COMMITS}{id}"))
+}
+
+/// An instance that was seen.
+pub(super) fn instance(group: &Name, id: &str) -> Key {
+    key(format!("{INSTANCES}{group}/{id}"))
+}
+
+/// Canonical bytes of a definition, binding or registry.
+pub(super) fn content(digest: Digest) -> Key {
+    by_digest(CONTENT, digest)
+}
+
+/// One bucket of a view.
+pub(super) fn bucket(digest: Digest) -> Key {
+    by_digest(BUCKETS, digest)
+}
+
+/// The digests of a view's buckets, one after the other.
+pub(super) fn tree(root: Digest) -> Key {
+    by_digest(TREES, root)
+}
+
+fn by_digest(prefix: &str, digest: Digest) -> Key {
+    let text = digest.to_string();
+    let hex = text.rsplit(':').next().unwrap_or_default();
+    key(format!("{prefix}{hex}"))
+}
+
+fn key(text: String) -> Key {
+    Key::new(text).expect("names and digests are far shorter than a key may be")
+}

@@ -1,0 +1,132 @@
+//! What is stored under the keys, as JSON.
+
+use ferryway_api::Operation;
+use ferryway_model::{Digest, Meta, Name, Revision, VersionNumber};
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// `group/NAME`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct GroupRecord {
+    pub(crate) meta: Meta,
+    pub(crate) enforce_publishing: bool,
+}
+
+/// `head/NAME`. It outlives its group, so that a group made anew goes on counting: an instance that
+/// comes back never sees a revision fall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HeadRecord {
+    pub(crate) revision: Revision,
+    pub(crate) root: Digest,
+}
+
+/// `registry/GROUP/NAME`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RegistryRecord {
+    pub(crate) title: String,
+}
+
+/// `hub/NAME`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HubRecord {
+    pub(crate) meta: Meta,
+    pub(crate) digest: Digest,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+}
+
+/// `version/SERVICE/NUMBER`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct VersionRecord {
+    pub(crate) digest: Digest,
+    pub(crate) created_at: Timestamp,
+    pub(crate) created_by: String,
+}
+
+/// `commit/ID`: what one transaction was. Its parts age at different speed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CommitRecord {
+    /// The operation, with delivery as far as it was known when it was last written.
+    pub(crate) operation: Option<Operation>,
+    pub(crate) audit: Option<AuditRecord>,
+    pub(crate) history: Vec<HistoryRecord>,
+    pub(crate) idempotency: Option<IdempotencyRecord>,
+}
+
+/// Who changed what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct AuditRecord {
+    pub(crate) at: Timestamp,
+    pub(crate) by: String,
+    pub(crate) from: String,
+    pub(crate) action: String,
+    pub(crate) target: String,
+    pub(crate) before: Value,
+    pub(crate) after: Value,
+    pub(crate) operation: Option<Uuid>,
+}
+
+/// What a service in a group became by one operation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HistoryRecord {
+    pub(crate) group: Name,
+    pub(crate) service: Name,
+    pub(crate) version: Option<VersionNumber>,
+    /// None: unpublished.
+    pub(crate) state: Option<HistoryState>,
+    pub(crate) kind: ferryway_model::plan::OperationKind,
+    pub(crate) at: Timestamp,
+    pub(crate) by: String,
+}
+
+/// What ran from then on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HistoryState {
+    pub(crate) definition: Digest,
+    pub(crate) binding: Digest,
+    pub(crate) enabled: bool,
+}
+
+/// The answer that a repeated call gets again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct IdempotencyRecord {
+    pub(crate) key: String,
+    /// The digest of method, path and body.
+    pub(crate) fingerprint: Digest,
+    pub(crate) at: Timestamp,
+    pub(crate) result: IdempotentResult,
+}
+
+/// What the first call made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum IdempotentResult {
+    Operation(Uuid),
+    Created,
+}
+
+/// `instance/GROUP/ID`: an instance that was seen, so that one that is away can be listed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct InstanceRecord {
+    pub(crate) hostname: String,
+    pub(crate) build: String,
+    pub(crate) addresses: Vec<String>,
+    pub(crate) last_seen: Timestamp,
+}
+
+/// A record as it is stored.
+pub(super) fn write<T: Serialize>(record: &T) -> Vec<u8> {
+    serde_json::to_vec(record).expect("records have text keys only, so JSON can hold them")
+}
+
+/// Reads a record.
+///
+/// # Errors
+/// A sentence that names the key.
+pub(super) fn read<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| format!("the store's {key} is unreadable: {error}"))
+}
