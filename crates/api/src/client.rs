@@ -17,6 +17,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, IF_MATCH};
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
@@ -38,9 +39,9 @@ pub struct Client {
     authorization: Option<HeaderValue>,
 }
 
-/// A call with all that can be said in one.
+/// A call, with all that can be said in one.
 #[derive(Clone, Debug)]
-pub struct Call<'a> {
+pub struct Ask<'a> {
     /// The method.
     pub method: Method,
     /// The path and query below `/api/v1`.
@@ -56,7 +57,7 @@ pub struct Call<'a> {
 pub struct Answer<T> {
     /// 200, 201, 202 or 204.
     pub status: StatusCode,
-    /// The state of the resource, to be given as [`Call::if_match`].
+    /// The state of the resource, to be given as [`Ask::if_match`].
     pub etag: Option<String>,
     /// What came.
     pub body: T,
@@ -107,9 +108,10 @@ impl Client {
     pub async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
-        body: &Value,
+        body: &(impl Serialize + Sync),
     ) -> Result<T, ClientError> {
-        self.shortly(Method::POST, path, Some(body)).await
+        self.shortly(Method::POST, path, Some(&self.json(path, body)?))
+            .await
     }
 
     /// PUT of a JSON body.
@@ -120,9 +122,10 @@ impl Client {
     pub async fn put<T: DeserializeOwned>(
         &self,
         path: &str,
-        body: &Value,
+        body: &(impl Serialize + Sync),
     ) -> Result<T, ClientError> {
-        self.shortly(Method::PUT, path, Some(body)).await
+        self.shortly(Method::PUT, path, Some(&self.json(path, body)?))
+            .await
     }
 
     /// PATCH with a JSON merge patch.
@@ -133,9 +136,10 @@ impl Client {
     pub async fn patch<T: DeserializeOwned>(
         &self,
         path: &str,
-        body: &Value,
+        body: &(impl Serialize + Sync),
     ) -> Result<T, ClientError> {
-        self.shortly(Method::PATCH, path, Some(body)).await
+        self.shortly(Method::PATCH, path, Some(&self.json(path, body)?))
+            .await
     }
 
     /// DELETE.
@@ -172,7 +176,7 @@ impl Client {
     ///
     /// The control plane cannot be reached, refuses the call, or answers with something that is
     /// not the API's.
-    pub async fn call<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<Answer<T>, ClientError> {
+    pub async fn call<T: DeserializeOwned>(&self, call: Ask<'_>) -> Result<Answer<T>, ClientError> {
         let exchange = async {
             let (head, body) = self.send(&call).await?;
             let (status, etag) = (head.status, text_of(head.headers.get(ETAG)));
@@ -204,7 +208,7 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> Result<T, ClientError> {
-        let call = Call {
+        let call = Ask {
             method,
             path,
             body,
@@ -213,17 +217,14 @@ impl Client {
         Ok(self.call(call).await?.body)
     }
 
-    async fn send(
-        &self,
-        call: &Call<'_>,
-    ) -> Result<(http::response::Parts, Reply), ClientError> {
+    async fn send(&self, call: &Ask<'_>) -> Result<(http::response::Parts, Reply), ClientError> {
         connection::send(&self.server, self.request(call)?).await
     }
 
     /// As [`Self::send`], for a stream of events that goes on after one of them.
     async fn send_for_events(
         &self,
-        call: &Call<'_>,
+        call: &Ask<'_>,
         after: Option<&str>,
     ) -> Result<(http::response::Parts, Reply), ClientError> {
         let mut request = self.request(call)?;
@@ -237,7 +238,7 @@ impl Client {
         connection::send(&self.server, request).await
     }
 
-    fn request(&self, call: &Call<'_>) -> Result<Request<Full<Bytes>>, ClientError> {
+    fn request(&self, call: &Ask<'_>) -> Result<Request<Full<Bytes>>, ClientError> {
         let mut request = Request::builder()
             .method(call.method.clone())
             .uri(format!("/api/v1{}", call.path))
@@ -272,7 +273,11 @@ impl Client {
         }
     }
 
-    fn decode<T: DeserializeOwned>(&self, status: StatusCode, body: &[u8]) -> Result<T, ClientError> {
+    fn decode<T: DeserializeOwned>(
+        &self,
+        status: StatusCode,
+        body: &[u8],
+    ) -> Result<T, ClientError> {
         if !status.is_success() {
             return Err(match serde_json::from_slice::<ProblemDetails>(body) {
                 Ok(problem) => ClientError::Refused(Box::new(problem)),
@@ -293,6 +298,11 @@ impl Client {
             Ok(result) => result,
             Err(_) => Err(self.unreachable(error::silence(limit))),
         }
+    }
+
+    fn json(&self, path: &str, body: &impl Serialize) -> Result<Value, ClientError> {
+        serde_json::to_value(body)
+            .map_err(|error| self.protocol(format!("cannot write the body for {path}: {error}")))
     }
 
     fn unreachable(&self, source: std::io::Error) -> ClientError {

@@ -5,11 +5,14 @@
 //! place ([`Call`]); the types in [`body`] are for those who write them. An [`ApiError`] knows its
 //! status and its code, and nothing of the web framework that sends it.
 //!
-//! This crate must not know: sockets, the store, tasks, who may do what.
+//! A [`Client`] speaks all of it.
+//!
+//! This crate must not know: the store, tasks, who may do what; and no socket but the client's.
 
 pub mod body;
 mod call;
 mod catalogue;
+pub mod client;
 mod error;
 mod event;
 mod group;
@@ -22,6 +25,7 @@ mod service;
 
 pub use call::{BadCall, Call, CallOptions};
 pub use catalogue::explain;
+pub use client::{Client, ClientError};
 pub use error::{ApiError, RETRY_AFTER};
 pub use event::{InstanceEvent, OperationEvent, StateEvent};
 pub use group::{Group, Held, Instance, InstanceCounts, InstanceState, ViewAt};

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::connection::Reply;
 use super::error::{ClientError, silence};
 use super::sse::{EVENT_BYTES_MAX, Event, Parser};
-use super::{Call, Client};
+use super::{Ask, Client};
 use crate::event::OperationEvent;
 
 /// An open stream of an operation's events.
@@ -30,7 +30,7 @@ impl OperationEvents {
         path: &str,
         after: Option<&str>,
     ) -> Result<Self, ClientError> {
-        let call = Call {
+        let call = Ask {
             method: Method::GET,
             path,
             body: None,
@@ -90,12 +90,10 @@ impl OperationEvents {
             Some(Err(error)) => Err(self.client.unreachable(io::Error::other(error))),
             Some(Ok(frame)) => {
                 let bytes = frame.into_data().unwrap_or_default();
-                self.parser
-                    .feed(&bytes, &mut self.read)
-                    .map_err(|_| {
-                        let what = format!("an event is over {EVENT_BYTES_MAX} bytes");
-                        self.client.protocol(what)
-                    })?;
+                self.parser.feed(&bytes, &mut self.read).map_err(|_| {
+                    let what = format!("an event is over {EVENT_BYTES_MAX} bytes");
+                    self.client.protocol(what)
+                })?;
                 Ok(true)
             }
         }

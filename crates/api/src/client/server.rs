@@ -46,10 +46,7 @@ impl FromStr for Server {
         let bare = uri.query().is_none() && matches!(uri.path(), "" | "/");
         match uri.authority() {
             Some(authority)
-                if uri.scheme() == Some(&Scheme::HTTP)
-                    && bare
-                    && !authority.host().is_empty()
-                    && !authority.as_str().contains('@') =>
+                if uri.scheme() == Some(&Scheme::HTTP) && bare && is_host_and_port(authority) =>
             {
                 let authority = authority.clone();
                 Ok(Self { authority })
@@ -65,6 +62,13 @@ impl fmt::Display for Server {
     }
 }
 
+/// Whether there is a host, no user, and no port but one that is a port.
+fn is_host_and_port(authority: &Authority) -> bool {
+    let host = authority.host();
+    let port = authority.as_str().strip_prefix(host);
+    !host.is_empty() && (port == Some("") || port.is_some() && authority.port_u16().is_some())
+}
+
 const HTTP_PORT: u16 = 80;
 
 #[cfg(test)]
@@ -77,14 +81,20 @@ mod tests {
         let got = server
             .as_ref()
             .map(|server| (server.authority(), server.host(), server.port()));
-        assert_eq!(got, expect.as_ref().map(|it| *it), "{text}");
+        assert_eq!(got.map_err(Clone::clone), expect, "{text}");
     }
 
     #[test]
     fn addresses() {
         let form = |text: &str| Err(InvalidServer::Form(text.to_owned()));
-        check("http://127.0.0.1:7080", Ok(("127.0.0.1:7080", "127.0.0.1", 7080)));
-        check("http://control.example/", Ok(("control.example", "control.example", 80)));
+        check(
+            "http://127.0.0.1:7080",
+            Ok(("127.0.0.1:7080", "127.0.0.1", 7080)),
+        );
+        check(
+            "http://control.example/",
+            Ok(("control.example", "control.example", 80)),
+        );
         check("http://[::1]:7080", Ok(("[::1]:7080", "::1", 7080)));
         check(
             "https://control.example",
@@ -100,6 +110,7 @@ mod tests {
             "http://control/?a=b",
             "http://me:secret@control",
             "http://control:70800",
+            "http://control:",
         ] {
             check(text, form(text));
         }

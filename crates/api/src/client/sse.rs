@@ -68,7 +68,10 @@ impl Parser {
     }
 
     fn end_of_event(&mut self) -> Option<Event> {
-        let (name, data) = (std::mem::take(&mut self.name), std::mem::take(&mut self.data));
+        let (name, data) = (
+            std::mem::take(&mut self.name),
+            std::mem::take(&mut self.data),
+        );
         (!data.is_empty()).then(|| Event {
             name,
             data,
@@ -106,10 +109,16 @@ mod tests {
 
     #[test]
     fn events_wherever_they_are_cut() {
-        check("event: state\nid: 7\ndata: {}\n\n", &[("state", "{}", Some("7"))]);
+        check(
+            "event: state\nid: 7\ndata: {}\n\n",
+            &[("state", "{}", Some("7"))],
+        );
         check("data:a\r\ndata:b\r\n\r\n", &[("", "a\nb", None)]);
         check(": still here\n\nevent: end\n\n", &[]);
-        check("id: 1\ndata: é\n\ndata: y\n\ndata: cut", &[("", "é", Some("1")), ("", "y", Some("1"))]);
+        check(
+            "id: 1\ndata: é\n\ndata: y\n\ndata: cut",
+            &[("", "é", Some("1")), ("", "y", Some("1"))],
+        );
         check("retry: 3\nnonsense\ndata: x\n\n", &[("", "x", None)]);
     }
 

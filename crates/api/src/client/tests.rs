@@ -51,7 +51,7 @@ async fn a_call_says_who_asks_and_for_what() {
     let body = json!({"title": "Test"});
     let reply = answer("201 Created", "etag: \"b\"\r\n", r#"{"name": "test"}"#);
     let (request, got) = against(&reply, |client| async move {
-        let call = Call {
+        let call = Ask {
             method: Method::PUT,
             path: "/gateway-groups/test?x=%20",
             body: Some(&body),
@@ -71,7 +71,10 @@ async fn a_call_says_who_asks_and_for_what() {
         assert!(request.contains(line), "{line:?} in {request}");
     }
     let got = got.expect("an answer");
-    assert_eq!((got.status, got.etag.as_deref()), (StatusCode::CREATED, Some("\"b\"")));
+    assert_eq!(
+        (got.status, got.etag.as_deref()),
+        (StatusCode::CREATED, Some("\"b\""))
+    );
     assert_eq!(got.body, json!({"name": "test"}));
 }
 
@@ -81,7 +84,9 @@ async fn check<T: DeserializeOwned + std::fmt::Debug>(reply: &str, expect: &str)
     let got = match got {
         Ok(value) => format!("{value:?}"),
         Err(ClientError::Unreachable { .. }) => "unreachable".to_owned(),
-        Err(ClientError::Refused(details)) => format!("refused {} {}", details.status, details.detail),
+        Err(ClientError::Refused(details)) => {
+            format!("refused {} {}", details.status, details.detail)
+        }
         Err(ClientError::Protocol { what, .. }) => what,
     };
     assert!(got.starts_with(expect), "{got}, not {expect}");
@@ -97,12 +102,24 @@ async fn answers_and_what_is_made_of_them() {
     check::<()>("HTTP/1.1 204 No Content\r\n\r\n", "()").await;
     let refused = answer("409 Conflict", "", &problem.to_string());
     check::<u32>(&refused, "refused 409 is in use").await;
-    check::<u32>(&answer("502 Bad Gateway", "", "<html>"), "status 502 Bad Gateway without").await;
+    check::<u32>(
+        &answer("502 Bad Gateway", "", "<html>"),
+        "status 502 Bad Gateway without",
+    )
+    .await;
     check::<u32>(&answer("302 Found", "", ""), "status 302 Found without").await;
     check::<u32>(&answer("200 OK", "", "<html>"), "cannot read the answer").await;
-    check::<u32>(&answer("200 OK", "", ""), "cannot read the answer: invalid type: null").await;
+    check::<u32>(
+        &answer("200 OK", "", ""),
+        "cannot read the answer: invalid type: null",
+    )
+    .await;
     check::<u32>("SSH-2.0-OpenSSH_9\r\n", "it is not HTTP").await;
-    check::<u32>("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n7", "unreachable").await;
+    check::<u32>(
+        "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n7",
+        "unreachable",
+    )
+    .await;
     check::<u32>("", "unreachable").await;
 }
 
@@ -136,13 +153,19 @@ async fn events_come_one_by_one_and_unknown_ones_are_passed_over() {
     })
     .await;
     assert!(request.contains("last-event-id: 2\r\n"), "{request}");
-    assert!(request.contains("accept: text/event-stream\r\n"), "{request}");
+    assert!(
+        request.contains("accept: text/event-stream\r\n"),
+        "{request}"
+    );
 }
 
 #[test]
 fn pages_and_escapes() {
     assert_eq!(page("/audit", None), "/audit?limit=1000");
-    assert_eq!(page("/audit?q=x", Some("a=b")), "/audit?q=x&limit=1000&cursor=a%3Db");
+    assert_eq!(
+        page("/audit?q=x", Some("a=b")),
+        "/audit?q=x&limit=1000&cursor=a%3Db"
+    );
     assert_eq!(escape("a-Z_0.~ é/"), "a-Z_0.~%20%C3%A9%2F");
 }
 
@@ -150,5 +173,8 @@ fn pages_and_escapes() {
 fn a_token_never_shows() {
     let client = Client::new("http://control", Some("secret")).expect("an address");
     assert!(!format!("{client:?}").contains("secret"));
-    assert_eq!(Client::new("http://control", Some("a\nb")).err(), Some(InvalidServer::Token));
+    assert_eq!(
+        Client::new("http://control", Some("a\nb")).err(),
+        Some(InvalidServer::Token)
+    );
 }
