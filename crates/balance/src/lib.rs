@@ -5,9 +5,9 @@
 //! for every request it loads the present set and asks its [`Balancer`] to pick an endpoint.
 //!
 //! - A set is frozen. It is built once, off the request path, with everything a pick needs:
-//!   tiers by priority and, per tier, the whole cycle of turns ([`order`](self) of smooth weighted
-//!   round robin) written out. A pick is then an atomic increment and an index: no lock, no
-//!   allocation, no arithmetic over weights.
+//!   tiers by priority and, per tier, the whole cycle of turns (smooth weighted round robin)
+//!   written out. A pick is then an atomic increment and an index: no lock, no allocation, no
+//!   arithmetic over weights.
 //! - What is *known about* an endpoint (requests in flight, connect failures, health) lives in an
 //!   [`EndpointState`] that outlives the set: an endpoint that stays, by name and address, keeps
 //!   its state when the set around it changes.

@@ -455,6 +455,23 @@ fn a_service_without_targets_is_doubted() {
 }
 
 #[test]
+fn a_service_that_cannot_be_asked_for_is_not_empty() {
+    let mut sim = Sim::new(&dns_service());
+    sim.services("a").found("a", "10.0.0.1", 600);
+    sim.on(Event::Services(Answer::Failed("no".to_owned())));
+    sim.nothing("a")
+        .at(60_000)
+        .nothing("a")
+        .serves("a=10.0.0.1:80");
+    // From here on all is said.
+    sim.services("a")
+        .at(89_999)
+        .nothing("a")
+        .serves("a=10.0.0.1:80");
+    sim.at(90_000).nothing("a").serves("");
+}
+
+#[test]
 fn an_answer_for_a_host_that_left_is_ignored() {
     let mut sim = Sim::new(&dns_service());
     sim.services("a").found("a", "10.0.0.1", 600).services("b");
