@@ -52,7 +52,7 @@ impl Store {
     /// Opens the store in the folder `dir`, and makes both where they aren't there. A new store
     /// takes the identity `fresh`; one that exists keeps its own.
     ///
-    /// The whole file is checked, which takes about a second for each gigabyte. A file named
+    /// The whole file is read and checked, which takes about three seconds for each gigabyte. A file named
     /// `restored` in the folder says that a backup was put in place: it is counted in
     /// [`Store::restores`] and removed.
     ///

@@ -10,7 +10,6 @@ use redb::{Builder, Database, DatabaseError};
 use uuid::Uuid;
 
 use crate::StoreError;
-use crate::error::cause;
 
 use super::tables::{self, Facts, Fault};
 
@@ -85,9 +84,6 @@ impl Place {
     pub(super) fn open_file(&self) -> Result<(Database, Facts), StoreError> {
         let file = self.file();
         tables::guarded(|| {
-            if std::fs::metadata(&file)?.len() == 0 {
-                return Err(Fault::Corrupt(cause("it is empty")));
-            }
             let db = (self.opener)(&file)?;
             let facts = tables::facts(&db)?;
             Ok((db, facts))

@@ -258,7 +258,8 @@ impl Writer {
         self.shared.history.reset(self.head);
     }
 
-    /// Puts what is not yet durable on the disk, and closes the file.
+    /// Puts what is not yet durable on the disk, and closes the file. redb's own close happens to do
+    /// the former as well, but does not promise it.
     fn finish(&mut self) {
         self.commands.close();
         if self.unsynced

@@ -24,6 +24,8 @@ pub(super) enum Refuse {
     Growth,
     Writes,
     Syncs,
+    /// Writes panic, as redb may on what it does not expect.
+    Panics,
 }
 
 #[derive(Debug, Default)]
@@ -202,6 +204,10 @@ impl StorageBackend for FakeDisk {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut inner = self.inner.lock().unwrap();
+        if inner.refuse == Some(Refuse::Panics) {
+            drop(inner); // Or the panic would poison it.
+            panic!("on purpose");
+        }
         let at = offset as usize;
         inner.check_write(at + data.len())?;
         store(&mut inner.cached, at, data);
