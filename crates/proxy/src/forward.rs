@@ -1,0 +1,365 @@
+//! Forwarding: pick an endpoint, take a connection, send, wait no longer than allowed, and try again
+//! where that is allowed.
+//!
+//! When a request is tried again:
+//!
+//! - A kept-alive connection that turned out to be closed hands the request back untouched. It is
+//!   sent again over a fresh connection, whatever its method, once, and that counts as no retry.
+//! - Where it certainly was not sent (no connection came about, or a fresh one handed it back), it
+//!   may be tried again whatever its method: that is the condition `connect_failure`.
+//! - Otherwise only an idempotent one, for the conditions that the policy names, and only while its
+//!   body can be sent again from the start.
+//!
+//! Another try goes to another endpoint, where there is one.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use ferryway_balance::{EndpointId, EndpointState, InFlight, Member};
+use ferryway_model::RetryOn;
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use smallvec::SmallVec;
+use tokio::time::Instant;
+
+use crate::body::{Progress, RequestBody, Turn};
+use crate::pool::Lease;
+use crate::refusal::{Refusal, Wait};
+use crate::replay::Replay;
+use crate::settings::Limits;
+use crate::table::{HostMode, ProxyRoute};
+use crate::ticks::Timer;
+use crate::upstream_connection::{Connection, Failure};
+use crate::worker::Worker;
+
+/// One request on its way to its upstream.
+#[derive(Debug)]
+pub(crate) struct Forward<'a> {
+    pub(crate) worker: &'a Rc<Worker>,
+    pub(crate) route: &'a ProxyRoute,
+    pub(crate) timer: &'a Timer,
+    pub(crate) limits: &'a Limits,
+    /// What the client said it asks.
+    pub(crate) host: Option<HeaderValue>,
+    pub(crate) started: Instant,
+}
+
+/// The head of an upstream's answer, and where its body comes from.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) response: Response<Incoming>,
+    pub(crate) lease: Lease,
+}
+
+/// The endpoint of one try.
+struct Picked {
+    id: EndpointId,
+    address: SocketAddr,
+    state: Arc<EndpointState>,
+    in_flight: InFlight,
+    host: HeaderValue,
+}
+
+/// What came of one try that failed.
+struct Failed {
+    refusal: Refusal,
+    /// The request, where it certainly was not sent.
+    unsent: Option<Box<Request<RequestBody>>>,
+    /// Whether it was a kept connection that failed.
+    reused: bool,
+}
+
+impl Forward<'_> {
+    /// Sends the request, and answers with the head of the response.
+    pub(crate) async fn run(&self, head: Parts, body: RequestBody) -> Result<Reply, Refusal> {
+        let (mut head, mut body) = (head, body);
+        head.version = Version::HTTP_11;
+        say_length(&mut head, &body);
+        let mut retries = self.route.retry.retries;
+        let may_repeat = self.route.retry.after_sending() && head.method.is_idempotent();
+        if may_repeat {
+            body = keep(body);
+        }
+        let mut tried = SmallVec::<[EndpointId; 4]>::new();
+        let (mut fresh, mut began) = (false, self.started);
+        loop {
+            let spare = if may_repeat && retries > 0 {
+                spare(&head, &body)
+            } else {
+                None
+            };
+            let picked = self.pick(&tried)?;
+            let id = picked.id;
+            let request = Request::from_parts(head, body);
+            let outcome = self.attempt(picked, request, fresh, began).await;
+            let next = match outcome {
+                Ok(reply) if !is_gateway_error(reply.response.status()) => return Ok(reply),
+                Ok(reply) => match spare.filter(|spare| self.may(RetryOn::GatewayError, spare)) {
+                    Some(spare) => spare,
+                    None => return Ok(reply),
+                },
+                Err(Failed {
+                    unsent: Some(request),
+                    reused: true,
+                    ..
+                }) if !fresh => {
+                    fresh = true;
+                    (head, body) = request.into_parts();
+                    began = Instant::now();
+                    continue;
+                }
+                Err(failed) => self.after(failed, spare, retries)?,
+            };
+            (head, body) = next;
+            began = Instant::now();
+            tried.push(id);
+            retries -= 1;
+            self.worker.retries();
+        }
+    }
+
+    /// What to try again with, after a failure; or the failure, if that is the end.
+    fn after(
+        &self,
+        failed: Failed,
+        spare: Option<(Parts, RequestBody)>,
+        retries: u32,
+    ) -> Result<(Parts, RequestBody), Refusal> {
+        let Failed {
+            refusal,
+            unsent,
+            reused: _,
+        } = failed;
+        if let Some(request) = unsent {
+            let again = retries > 0 && self.route.retry.has(RetryOn::ConnectFailure);
+            return if again {
+                Ok(request.into_parts())
+            } else {
+                Err(refusal)
+            };
+        }
+        let condition = refusal.may_retry();
+        let spare = spare.filter(|spare| condition.is_some_and(|on| self.may(on, spare)));
+        spare.ok_or(refusal)
+    }
+
+    /// Whether the policy has the condition, and the request can be sent again from its start.
+    fn may(&self, condition: RetryOn, (_, body): &(Parts, RequestBody)) -> bool {
+        let whole = match body {
+            RequestBody::Empty => true,
+            RequestBody::Replay(replay) => replay.take_over(),
+            RequestBody::Stream(_) => false,
+        };
+        self.route.retry.has(condition) && whole
+    }
+
+    fn pick(&self, tried: &[EndpointId]) -> Result<Picked, Refusal> {
+        let upstream = &self.route.upstream;
+        let picked = upstream.endpoints().read(|set| {
+            let member: &Member = upstream.balancer().pick(set, tried)?;
+            Some(Picked {
+                id: member.id(),
+                address: member.endpoint().address,
+                state: Arc::clone(member.state()),
+                in_flight: member.begin(),
+                host: self.host(member),
+            })
+        });
+        picked.ok_or(Refusal::NoEndpoint)
+    }
+
+    /// What `Host` says.
+    fn host(&self, member: &Member) -> HeaderValue {
+        // The pool is asked in any mode: it makes the endpoint's place.
+        let node = self
+            .worker
+            .pool()
+            .host(&self.route.upstream, member.id(), member.endpoint());
+        match (&self.route.host, &self.host) {
+            (HostMode::Rewrite(value), _) => value.clone(),
+            (HostMode::Pass, Some(host)) => host.clone(),
+            (HostMode::Pass, None) | (HostMode::Node, _) => node,
+        }
+    }
+
+    async fn attempt(
+        &self,
+        picked: Picked,
+        request: Request<RequestBody>,
+        fresh: bool,
+        began: Instant,
+    ) -> Result<Reply, Failed> {
+        let mut request = request;
+        let Picked {
+            id,
+            address,
+            state,
+            in_flight,
+            host,
+        } = picked;
+        request.headers_mut().insert(HOST, host);
+        let kept = match fresh {
+            false => self.worker.pool().take(&self.route.upstream, id),
+            true => None,
+        };
+        let reused = kept.is_some();
+        let mut sent = began;
+        let connection = match kept {
+            Some(connection) => connection,
+            None => match self.connect(address, &state).await {
+                Ok(connection) => {
+                    sent = Instant::now();
+                    connection
+                }
+                Err(refusal) => {
+                    let unsent = Some(Box::new(request));
+                    return Err(Failed {
+                        refusal,
+                        unsent,
+                        reused,
+                    });
+                }
+            },
+        };
+        self.worker.sends(reused);
+        let key = (self.route.upstream.id(), id);
+        let mut lease = Lease {
+            connection,
+            key,
+            _in_flight: in_flight,
+        };
+        match self.send(&mut lease.connection, request, sent).await {
+            Ok(response) => Ok(Reply { response, lease }),
+            Err(Failure { refusal, request }) => Err(Failed {
+                refusal,
+                unsent: request,
+                reused,
+            }),
+        }
+    }
+
+    async fn connect(
+        &self,
+        address: SocketAddr,
+        state: &EndpointState,
+    ) -> Result<Connection, Refusal> {
+        let deadline = Instant::now() + self.route.connect_time;
+        let opening = Connection::open(address, self.worker.tasks());
+        match self.timer.until(deadline, opening).await {
+            Some(Ok(connection)) => {
+                state.connected();
+                Ok(connection)
+            }
+            Some(Err(error)) => {
+                state.connect_failed();
+                tracing::debug!(%address, %error, "cannot connect to an upstream");
+                Err(Refusal::UpstreamConnect)
+            }
+            None => {
+                state.connect_failed();
+                Err(Refusal::UpstreamTimeout(Wait::Connect))
+            }
+        }
+    }
+
+    /// Sends the request, and waits for the head of the response: while the body goes up, for
+    /// whoever's turn it is; then for the answer.
+    async fn send(
+        &self,
+        connection: &mut Connection,
+        request: Request<RequestBody>,
+        sent: Instant,
+    ) -> Result<Response<Incoming>, Failure> {
+        let progress = request.body().progress();
+        let mut response = std::pin::pin!(connection.send(request));
+        let deadline = |now: Instant| {
+            self.deadline(progress.as_deref(), sent)
+                .filter(|(at, _)| *at > now)
+        };
+        let due = || self.deadline(progress.as_deref(), sent);
+        if let Some((at, _)) = due() {
+            self.timer.set(at);
+        }
+        let outcome = std::future::poll_fn(|cx| {
+            if let Poll::Ready(response) = response.as_mut().poll(cx) {
+                return Poll::Ready(Ok(response));
+            }
+            while self.timer.poll_expired(cx).is_ready() {
+                // The deadline has moved on with the upload, or it is meant.
+                match deadline(Instant::now()) {
+                    Some((at, _)) => self.timer.set(at),
+                    None => return Poll::Ready(Err(due())),
+                }
+            }
+            Poll::Pending
+        })
+        .await;
+        self.timer.clear();
+        match outcome {
+            Ok(Err(failure)) if progress.is_some_and(|it| it.is_broken()) => Err(Failure {
+                refusal: Refusal::BadRequest("Body Is Malformed"),
+                ..failure
+            }),
+            Ok(response) => response,
+            Err(due) => Err(Failure {
+                refusal: due.map_or(Refusal::UpstreamTimeout(Wait::Read), |(_, refusal)| refusal),
+                request: None,
+            }),
+        }
+    }
+
+    /// Until when is waited, and what it is if that passes.
+    fn deadline(&self, progress: Option<&Progress>, sent: Instant) -> Option<(Instant, Refusal)> {
+        let route = self.route;
+        let (turn, since) = progress.map_or((Turn::Answer, sent), Progress::turn);
+        let (time, refusal) = match turn {
+            Turn::Client => (self.limits.body_time, Refusal::RequestTimeout),
+            Turn::Upstream => (route.send_time, Refusal::UpstreamTimeout(Wait::Send)),
+            Turn::Answer => (route.read_time, Refusal::UpstreamTimeout(Wait::Read)),
+        };
+        Some((since.checked_add(time)?, refusal))
+    }
+}
+
+/// A body whose length nobody said goes in chunks, whatever the method: hyper would send none with a
+/// GET.
+fn say_length(head: &mut Parts, body: &RequestBody) {
+    let said =
+        head.headers.contains_key(CONTENT_LENGTH) || head.headers.contains_key(TRANSFER_ENCODING);
+    if !said && !body.is_end_stream() {
+        head.headers
+            .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+}
+
+fn keep(body: RequestBody) -> RequestBody {
+    match body {
+        RequestBody::Stream(upload) => match Replay::keep(upload) {
+            Ok(replay) => RequestBody::Replay(replay),
+            Err(upload) => RequestBody::Stream(upload),
+        },
+        body => body,
+    }
+}
+
+/// A second copy of the request, if one can be had: the only place where a header map is cloned.
+fn spare(head: &Parts, body: &RequestBody) -> Option<(Parts, RequestBody)> {
+    let body = match body {
+        RequestBody::Empty => RequestBody::Empty,
+        RequestBody::Replay(replay) => RequestBody::Replay(replay.again()),
+        RequestBody::Stream(_) => return None,
+    };
+    Some((head.clone(), body))
+}
+
+fn is_gateway_error(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+    )
+}
