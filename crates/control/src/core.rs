@@ -7,6 +7,7 @@
 
 mod blobs;
 mod change;
+mod commits;
 mod error;
 mod etag;
 mod follow;
@@ -18,6 +19,8 @@ mod records;
 mod resources;
 mod retention;
 mod sessions;
+#[cfg(test)]
+mod tests;
 mod tracker;
 mod trial;
 
@@ -33,6 +36,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+pub(crate) use commits::CommitCost;
 pub(crate) use error::CoreError;
 pub(crate) use idempotency::{Idempotency, Made};
 pub(crate) use memory::{Group, Hub, Memory, Ran};
@@ -70,6 +74,7 @@ struct Shared {
     broken: watch::Sender<Option<String>>,
     sessions: Sessions,
     busy: Busy,
+    commits: commits::Commits,
     keeping: Notify,
     /// Shared by writers from writing content until it is named; taken alone to collect what nobody
     /// names.
@@ -107,6 +112,7 @@ impl Core {
             broken: watch::Sender::new(None),
             sessions,
             busy: Busy::default(),
+            commits: commits::Commits::default(),
             keeping: Notify::new(),
             writing: tokio::sync::RwLock::new(()),
             clock,
@@ -170,9 +176,19 @@ impl Core {
         &self.0.sessions
     }
 
+    /// What the store's transactions have cost so far.
+    pub(crate) fn commit_cost(&self) -> CommitCost {
+        self.0.commits.cost()
+    }
+
     /// Why this control plane can't go on following its store, if it can't.
     pub(crate) fn broken(&self) -> Option<String> {
         self.0.broken.borrow().clone()
+    }
+
+    /// Closes the store, with everything on the disk.
+    pub(crate) async fn close(&self) {
+        self.0.store.clone().close().await;
     }
 
     /// Waits for an operation's end, at most so long; then answers it as it stands.
@@ -221,6 +237,7 @@ impl Core {
     /// Commits a transaction, and waits until memory holds it.
     async fn commit(&self, txn: Txn) -> Result<(), StoreError> {
         let committed = self.0.store.commit(txn).await?;
+        self.0.commits.add(&committed);
         let mut held = self.0.held.subscribe();
         let reached = held.wait_for(|held| *held >= committed.revision);
         match tokio::time::timeout(FOLLOW_WITHIN, reached).await {

@@ -1,0 +1,75 @@
+//! The control plane as a program: the parts put together, started and stopped.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ferryway_runtime::{Clock, Tasks, signals, telemetry};
+use tokio::net::TcpListener;
+
+use crate::admin_token;
+use crate::core::Core;
+use crate::rest;
+use crate::settings::{Settings, whole};
+
+/// How long open calls and streams get to end.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Runs the control plane until it is told to stop.
+///
+/// # Errors
+/// A sentence for people: what could not be done, on which thing, what to do.
+pub fn run(settings: &Settings) -> Result<(), String> {
+    if settings.check {
+        return Ok(());
+    }
+    let _level = telemetry::init("info").map_err(|error| whole(&error))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("control")
+        .build()
+        .map_err(|error| format!("cannot start threads: {error}"))?;
+    runtime.block_on(serve(settings))
+}
+
+async fn serve(settings: &Settings) -> Result<(), String> {
+    let mut shutdown = signals::shutdown().map_err(|error| format!("cannot wait for signals: {error}"))?;
+    // The sockets first: a busy port is said before anything is written.
+    let api = bind(settings.api, "--api").await?;
+    let delivery = if settings.dev { Some(bind(settings.delivery, "--delivery").await?) } else { None };
+    let tasks = Tasks::new("control");
+    let core = Core::open(&settings.data_dir, Clock::system(), &tasks).await?;
+    let access = if settings.dev { rest::Access::Dev } else { rest::Access::Token(token(settings)?) };
+    match delivery {
+        Some(listener) => core.sessions().serve(listener, &tasks),
+        None => tracing::info!(
+            address = %settings.delivery,
+            "the delivery port stays closed: outside --dev gateways need certificates, which this build can't issue yet"
+        ),
+    }
+    rest::serve(api, core.clone(), access, &tasks);
+    tracing::info!(api = %settings.api, data_dir = %settings.data_dir.display(), dev = settings.dev, "ready");
+    let cause = shutdown.requested().await;
+    tracing::info!(?cause, "stopping");
+    core.sessions().go_away().await;
+    tasks.stop(GRACE).await;
+    core.close().await;
+    Ok(())
+}
+
+async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, String> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            format!("{address} is in use by another process; stop it, or choose another address with {flag}")
+        }
+        _ => format!("cannot listen on {address} ({flag}): {error}"),
+    })
+}
+
+#[expect(clippy::print_stdout, reason = "the token is shown once, to whoever starts the program first")]
+fn token(settings: &Settings) -> Result<String, String> {
+    let made = admin_token::read_or_make(&settings.data_dir)?;
+    if made.is_new {
+        println!("administrator token (kept in {}/admin-token): {}", settings.data_dir.display(), made.token);
+    }
+    Ok(made.token)
+}

@@ -1,0 +1,144 @@
+//! What the control plane is started with.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{CommandFactory, FromArgMatches, Parser};
+use ferryway_runtime::settings;
+
+/// The flags, as people write them.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ferryway-control",
+    version,
+    about = "The control plane of Ferryway: REST API and delivery to the gateways.",
+    after_help = settings::HELP
+)]
+struct Flags {
+    /// Where the REST API listens.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7080")]
+    api: SocketAddr,
+    /// Where gateways are served.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7943")]
+    delivery: SocketAddr,
+    /// The folder of the embedded store; made where it is missing.
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// Which store to use.
+    #[arg(long, value_name = "embedded", default_value = "embedded")]
+    store: String,
+    /// For one machine only: loopback addresses, no tokens, plaintext delivery.
+    #[arg(long)]
+    dev: bool,
+    /// A YAML file with the same names as the flags.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Validate the settings and exit.
+    #[arg(long)]
+    check: bool,
+}
+
+/// What the control plane is started with, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where the REST API listens.
+    pub api: SocketAddr,
+    /// Where gateways are served.
+    pub delivery: SocketAddr,
+    /// The folder of the embedded store.
+    pub data_dir: PathBuf,
+    /// Loopback only, no tokens, plaintext delivery.
+    pub dev: bool,
+    /// Validate and exit.
+    pub check: bool,
+}
+
+/// What the arguments ask for.
+#[derive(Debug)]
+pub enum Asked {
+    /// To run with these settings.
+    Run(Settings),
+    /// To be told something (`--help`, `--version`), or what is wrong with the flags: a text by
+    /// clap that knows its stream and exit code.
+    Told(clap::Error),
+}
+
+impl Settings {
+    /// Reads flags, environment and file.
+    ///
+    /// # Errors
+    /// A sentence: what is wrong with which setting.
+    pub fn read(
+        args: impl IntoIterator<Item = OsString>, environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Asked, String> {
+        let command = Flags::command();
+        let args = settings::arguments(&command, args, environment).map_err(|error| whole(&error))?;
+        let flags = command.try_get_matches_from(args).and_then(|matches| Flags::from_arg_matches(&matches));
+        match flags {
+            Ok(flags) => flags.checked().map(Asked::Run),
+            Err(told) => Ok(Asked::Told(told)),
+        }
+    }
+}
+
+impl Flags {
+    fn checked(self) -> Result<Settings, String> {
+        let Self { api, delivery, data_dir, store, dev, config: _, check } = self;
+        match store.as_str() {
+            "embedded" => {}
+            etcd if etcd.starts_with("etcd://") => {
+                return Err("--store etcd://…: this build of Ferryway has no etcd store yet; use --store embedded".to_owned());
+            }
+            other => return Err(format!("--store {other:?} is no store; use --store embedded")),
+        }
+        for (flag, address) in [("--api", api), ("--delivery", delivery)] {
+            if dev && !address.ip().is_loopback() {
+                return Err(format!(
+                    "--dev has no tokens and no TLS, so it listens on loopback only; {flag} is {address}"
+                ));
+            }
+        }
+        Ok(Settings { api, delivery, data_dir, dev, check })
+    }
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(args: &str, expect: Result<&str, &str>) {
+        let args = ["ferryway-control"].into_iter().chain(args.split_whitespace());
+        let read = Settings::read(args.map(OsString::from), |_| None);
+        match (read, expect) {
+            (Ok(Asked::Run(settings)), Ok(part)) => assert!(format!("{settings:?}").contains(part), "{settings:?}"),
+            (Ok(Asked::Told(told)), Err(part)) => assert!(told.to_string().contains(part), "{told}"),
+            (Err(why), Err(part)) => assert!(why.contains(part), "{why}"),
+            (read, expect) => panic!("got {read:?}, expected {expect:?}"),
+        }
+    }
+
+    #[test]
+    fn flags() {
+        check("--data-dir d", Ok("api: 127.0.0.1:7080, delivery: 127.0.0.1:7943"));
+        check("--data-dir d --dev --api [::1]:1 --delivery 127.0.0.2:2", Ok("dev: true"));
+        check("--data-dir d --api 0.0.0.0:80", Ok("api: 0.0.0.0:80"));
+        check("", Err("--data-dir"));
+        check("--data-dir d --dev --api 0.0.0.0:80", Err("--api is 0.0.0.0:80"));
+        check("--data-dir d --store etcd://a:2379", Err("no etcd store yet"));
+        check("--data-dir d --store redis", Err("no store"));
+        check("--data-dir d --join", Err("--join"));
+    }
+}
