@@ -1,0 +1,204 @@
+//! `/gateway-groups`
+
+use ferryway_api::body::GroupBody;
+use ferryway_api::{ApiError, Group, List};
+use ferryway_model::{Group as Draft, Name};
+
+use super::access::{Caller, Resource, Verb};
+use super::answer::{Answer, created, gone, shown, tagged};
+use super::failure::Failure;
+use super::page::page;
+use super::patch::merge;
+use super::precondition::Precondition;
+use super::query::{ListQuery, Params};
+use super::sent::Sent;
+use super::standing::Standing;
+use super::url::Url;
+use crate::core::{Core, CoreError, IfMatch, Memory};
+
+/// How often a patch is worked out anew when others changed the resource in between.
+pub(super) const PATCH_TRIES_MAX: usize = 16;
+
+/// All groups, by name.
+#[utoipa::path(get, path = "/gateway-groups", tag = "groups", params(ListQuery),
+    responses((status = 200, description = "One page", body = List<Group>)))]
+pub(super) async fn list_groups(caller: Caller, params: Params) -> Answer {
+    let allowed = caller.may(Verb::Read, Resource::Groups, None)?;
+    let query = params.list()?;
+    let after = query.cursor::<Name>()?;
+    let list = allowed.core().read(|memory| {
+        let groups = memory.groups.iter().filter(|(name, group)| {
+            let meta = &group.record.meta;
+            after.as_ref().is_none_or(|after| *name > after)
+                && query.matches(&meta.labels, &[name.as_str(), &meta.title])
+        });
+        page(&query, groups.map(|(name, _)| name), |name| {
+            show(memory, name)
+        })
+    });
+    Ok(shown(&list))
+}
+
+/// Makes a group.
+#[utoipa::path(post, path = "/gateway-groups", tag = "groups", request_body = GroupBody,
+    responses((status = 201, description = "Made", body = Group)))]
+pub(super) async fn create_group(caller: Caller, params: Params, sent: Sent) -> Answer {
+    let allowed = caller.may(Verb::Write, Resource::Groups, None)?;
+    params.none()?;
+    let (body, idempotency) = sent.keyed_json().await?;
+    let group = Draft::parse(&body, None)?;
+    let core = allowed.core();
+    core.put_group(
+        &allowed.actor,
+        &group,
+        &IfMatch::Absent,
+        idempotency.as_ref(),
+    )
+    .await?;
+    let (answer, tag) = read(core, &group.name)?;
+    created(&answer, &tag, &path(&group.name))
+}
+
+/// One group.
+#[utoipa::path(get, path = "/gateway-groups/{group}", tag = "groups",
+    responses((status = 200, description = "The group", body = Group)))]
+pub(super) async fn get_group(caller: Caller, Url(name): Url<Name>, params: Params) -> Answer {
+    let allowed = caller.may(Verb::Read, Resource::Groups, Some(&name))?;
+    let (group, tag) = read(allowed.core(), &name)?;
+    params.none()?;
+    tagged(&group, &tag)
+}
+
+/// Makes a group, or replaces what people set of it.
+#[utoipa::path(put, path = "/gateway-groups/{group}", tag = "groups", request_body = GroupBody,
+    responses(
+        (status = 200, description = "Replaced", body = Group),
+        (status = 201, description = "Made", body = Group)))]
+pub(super) async fn put_group(
+    caller: Caller,
+    Url(name): Url<Name>,
+    params: Params,
+    sent: Sent,
+) -> Answer {
+    let allowed = caller.may(Verb::Write, Resource::Groups, Some(&name))?;
+    params.none()?;
+    let precondition = Precondition::read(sent.headers())?;
+    let body = sent.json().await?;
+    let group = Draft::parse(&body, Some(&name))?;
+    let core = allowed.core();
+    let before = core.read(|memory| memory.group_etag(&name));
+    precondition.check(before.as_deref())?;
+    core.put_group(&allowed.actor, &group, &precondition.for_core(), None)
+        .await?;
+    let (answer, tag) = read(core, &name)?;
+    match before {
+        Some(_) => tagged(&answer, &tag),
+        None => created(&answer, &tag, &path(&name)),
+    }
+}
+
+/// Changes some of what people set of a group.
+#[utoipa::path(patch, path = "/gateway-groups/{group}", tag = "groups",
+    request_body(content = GroupBody, content_type = "application/merge-patch+json"),
+    responses((status = 200, description = "Changed", body = Group)))]
+pub(super) async fn patch_group(
+    caller: Caller,
+    Url(name): Url<Name>,
+    params: Params,
+    sent: Sent,
+) -> Answer {
+    let allowed = caller.may(Verb::Write, Resource::Groups, Some(&name))?;
+    let core = allowed.core();
+    exists(core, &name)?;
+    params.none()?;
+    let precondition = Precondition::read(sent.headers())?;
+    let patch = sent.patch().await?;
+    for _ in 0..PATCH_TRIES_MAX {
+        let (mut value, tag) = core
+            .read(|memory| Some((settable(memory, &name)?, memory.group_etag(&name)?)))
+            .ok_or_else(|| no_group(&name))?;
+        precondition.check(Some(&tag))?;
+        merge(&mut value, &patch);
+        let group = Draft::parse(&value, Some(&name))?;
+        match core
+            .put_group(&allowed.actor, &group, &IfMatch::Tags(vec![tag]), None)
+            .await
+        {
+            Err(CoreError::Stale) => {}
+            Err(error) => return Err(error.into()),
+            Ok(_) => {
+                let (answer, tag) = read(core, &name)?;
+                return tagged(&answer, &tag);
+            }
+        }
+    }
+    Err(ApiError::Contended.into())
+}
+
+/// Deletes a group that has no published service and no instance online.
+#[utoipa::path(delete, path = "/gateway-groups/{group}", tag = "groups",
+    responses((status = 204, description = "Deleted")))]
+pub(super) async fn delete_group(
+    caller: Caller,
+    Url(name): Url<Name>,
+    params: Params,
+    sent: Sent,
+) -> Answer {
+    let allowed = caller.may(Verb::Write, Resource::Groups, Some(&name))?;
+    exists(allowed.core(), &name)?;
+    params.none()?;
+    let precondition = Precondition::read(sent.headers())?;
+    allowed
+        .core()
+        .delete_group(&allowed.actor, &name, &precondition.for_core())
+        .await?;
+    Ok(gone())
+}
+
+/// Whether the URL's group is there.
+///
+/// # Errors
+/// It isn't.
+pub(super) fn exists(core: &Core, name: &Name) -> Result<(), ApiError> {
+    let there = core.read(|memory| memory.groups.contains_key(name));
+    if there { Ok(()) } else { Err(no_group(name)) }
+}
+
+pub(super) fn no_group(name: &Name) -> ApiError {
+    ApiError::not_found(format!("there is no gateway group {name:?}"))
+}
+
+fn path(name: &Name) -> String {
+    format!("/gateway-groups/{name}")
+}
+
+fn read(core: &Core, name: &Name) -> Result<(Group, String), Failure> {
+    let found = core.read(|memory| Some((show(memory, name)?, memory.group_etag(name)?)));
+    found.ok_or_else(|| no_group(name).into())
+}
+
+/// The group as callers set it.
+fn settable(memory: &Memory, name: &Name) -> Option<serde_json::Value> {
+    let record = &memory.groups.get(name)?.record;
+    let group = Draft {
+        name: name.clone(),
+        meta: record.meta.clone(),
+        enforce_publishing: record.enforce_publishing,
+    };
+    Some(group.to_value())
+}
+
+fn show(memory: &Memory, name: &Name) -> Option<Group> {
+    let group = memory.groups.get(name)?;
+    let meta = &group.record.meta;
+    Some(Group {
+        name: name.to_string(),
+        title: meta.title.clone(),
+        description: meta.description.clone(),
+        labels: meta.labels.clone(),
+        enforce_publishing: group.record.enforce_publishing,
+        revision: group.head.revision.0,
+        root: group.head.root.to_string(),
+        instances: Standing::of(memory, name).counts(),
+    })
+}

@@ -1,0 +1,134 @@
+//! The body of a request, read when the handler asks for it: a URL that names nothing is answered
+//! before anything is said of the body.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderName, StatusCode};
+use ferryway_api::ApiError;
+use ferryway_model::limits::BODY_BYTES_MAX;
+use ferryway_model::{Code, Digest, parse_json};
+use serde_json::Value;
+
+use super::access::Door;
+use crate::core::Idempotency;
+
+/// A request whose body is not read yet.
+#[derive(Debug)]
+pub(super) struct Sent {
+    request: Request,
+}
+
+/// A whole body must have come within this time.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
+/// Longest idempotency key, in bytes.
+const KEY_BYTES_MAX: usize = 255;
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const JSON: &str = "application/json";
+const MERGE_PATCH: &str = "application/merge-patch+json";
+
+impl FromRequest<Door> for Sent {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, _: &Door) -> Result<Self, Infallible> {
+        Ok(Self { request })
+    }
+}
+
+impl Sent {
+    pub(super) fn headers(&self) -> &HeaderMap {
+        self.request.headers()
+    }
+
+    /// Reads JSON.
+    ///
+    /// # Errors
+    /// Another content type, too large, or no JSON.
+    pub(super) async fn json(self) -> Result<Value, ApiError> {
+        self.bytes(&[JSON]).await.and_then(|bytes| parsed(&bytes))
+    }
+
+    /// Reads a merge patch, which may say that it is one.
+    ///
+    /// # Errors
+    /// Another content type, too large, or no JSON.
+    pub(super) async fn patch(self) -> Result<Value, ApiError> {
+        self.bytes(&[JSON, MERGE_PATCH])
+            .await
+            .and_then(|bytes| parsed(&bytes))
+    }
+
+    /// Reads JSON and the idempotency key, if there is one.
+    ///
+    /// # Errors
+    /// A malformed key; another content type, too large, or no JSON.
+    pub(super) async fn keyed_json(self) -> Result<(Value, Option<Idempotency>), ApiError> {
+        let key = key(self.headers())?;
+        let mut print = blake3::Hasher::new();
+        print.update(self.request.method().as_str().as_bytes());
+        print.update(b" ");
+        print.update(self.request.uri().path().as_bytes());
+        print.update(b"\n");
+        let bytes = self.bytes(&[JSON]).await?;
+        print.update(&bytes);
+        let fingerprint = Digest::from_bytes(*print.finalize().as_bytes());
+        let idempotency = key.map(|key| Idempotency { key, fingerprint });
+        Ok((parsed(&bytes)?, idempotency))
+    }
+
+    async fn bytes(self, kinds: &[&'static str]) -> Result<Bytes, ApiError> {
+        let kind = media_type(self.headers());
+        if !kinds
+            .iter()
+            .any(|known| kind.is_some_and(|kind| kind.eq_ignore_ascii_case(known)))
+        {
+            return Err(ApiError::UnsupportedMediaType(JSON));
+        }
+        match tokio::time::timeout(BODY_WITHIN, Bytes::from_request(self.request, &())).await {
+            Ok(Ok(bytes)) => Ok(bytes),
+            Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                Err(ApiError::BodyTooLarge {
+                    max: BODY_BYTES_MAX,
+                })
+            }
+            Ok(Err(_)) => Err(unreadable("the body broke off; send it again")),
+            Err(_) => {
+                let message = format!("the body did not come within {BODY_WITHIN:?}");
+                Err(unreadable(&message))
+            }
+        }
+    }
+}
+
+fn parsed(bytes: &[u8]) -> Result<Value, ApiError> {
+    parse_json(bytes).map_err(|problem| ApiError::Refused(vec![problem]))
+}
+
+fn unreadable(message: &str) -> ApiError {
+    ApiError::problem(Code::Unreadable, "", message)
+}
+
+/// The content type without its parameters; JSON has one encoding, whatever they say.
+fn media_type(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    text.split(';').next().map(str::trim)
+}
+
+fn key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
+        return Ok(None);
+    };
+    let once = headers.get_all(IDEMPOTENCY_KEY).iter().count() == 1;
+    match value.to_str() {
+        Ok(text) if once && (1..=KEY_BYTES_MAX).contains(&text.len()) => Ok(Some(text.to_owned())),
+        _ => {
+            let message = format!(
+                "Idempotency-Key must be one text of 1 to {KEY_BYTES_MAX} visible characters"
+            );
+            Err(ApiError::Header(message))
+        }
+    }
+}
