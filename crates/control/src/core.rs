@@ -23,13 +23,14 @@ mod sessions;
 mod tests;
 mod tracker;
 mod trial;
+mod turns;
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use ferryway_api::Operation;
-use ferryway_model::Name;
+use ferryway_proto::Epoch;
 use ferryway_runtime::{Clock, Tasks};
 use ferryway_store::{Expect, Revision as StoreRevision, Store, StoreError, Txn};
 use tokio::sync::{Notify, watch};
@@ -38,17 +39,17 @@ use uuid::Uuid;
 
 pub(crate) use commits::CommitCost;
 pub(crate) use error::CoreError;
-pub(crate) use idempotency::{Idempotency, Made};
-pub(crate) use memory::{Group, Hub, Memory, Ran};
-pub(crate) use presence::{Held, Instance, Position};
-pub(crate) use records::{AuditRecord, HistoryState, VersionRecord};
+pub(crate) use idempotency::Idempotency;
+pub(crate) use memory::{Hub, Memory, Ran};
+pub(crate) use presence::{Instance, Position};
+pub(crate) use records::AuditRecord;
 pub(crate) use resources::IfMatch;
-pub(crate) use sessions::Sessions;
 pub(crate) use tracker::OperationEvent;
 
 use blobs::Blobs;
 use idempotency::Busy;
-use records::{CommitRecord, InstanceRecord};
+use records::CommitRecord;
+use sessions::Sessions;
 
 /// Who asks, and from where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +75,7 @@ struct Shared {
     broken: watch::Sender<Option<String>>,
     sessions: Sessions,
     busy: Busy,
+    turns: turns::Turns,
     commits: commits::Commits,
     keeping: Notify,
     /// Shared by writers from writing content until it is named; taken alone to collect what nobody
@@ -102,8 +104,11 @@ impl Core {
         let blobs = Blobs::new(store.clone());
         let memory = follow::load(&store, &blobs).await?;
         let revision = memory.revision;
-        let epoch = format!("{}.{}", store.identity(), store.restores());
-        let sessions = Sessions::start(epoch, &memory);
+        let epoch = Epoch {
+            store: store.identity(),
+            restores: store.restores(),
+        };
+        let sessions = Sessions::new(epoch, &memory);
         let core = Self(Arc::new(Shared {
             store,
             blobs,
@@ -112,12 +117,12 @@ impl Core {
             broken: watch::Sender::new(None),
             sessions,
             busy: Busy::default(),
+            turns: turns::Turns::default(),
             commits: commits::Commits::default(),
             keeping: Notify::new(),
             writing: tokio::sync::RwLock::new(()),
             clock,
         }));
-        core.0.sessions.attach(&core);
         let (follower, keeper, watcher) = (core.clone(), core.clone(), core.clone());
         tasks.spawn("follow the store", move |stop| async move {
             tokio::select! {
@@ -169,11 +174,6 @@ impl Core {
         );
         self.0.keeping.notify_one();
         written
-    }
-
-    /// The instances' side: their feeds and their sessions.
-    pub(crate) fn sessions(&self) -> &Sessions {
-        &self.0.sessions
     }
 
     /// What the store's transactions have cost so far.
@@ -267,27 +267,43 @@ impl Core {
         while let Some(event) = watch.next().await {
             let event = event.map_err(|error| error.to_string())?;
             let prepared = follow::prepare(&event, &self.0.memory, &self.0.blobs).await?;
-            let moved = self.write(|memory| memory.take(prepared));
-            for moved in &moved {
-                self.0.sessions.publish(moved);
-            }
+            let taken = self.write(|memory| memory.take(prepared));
+            self.0.sessions.take(taken, self);
             self.0.held.send_replace(event.revision);
         }
         Ok(())
     }
 
-    /// Stores the operations that ended. Not durable on purpose: after a crash they are open again,
-    /// and end by what the instances then report.
+    /// Stores the operations that ended, and the instances that came or went. Not durable on
+    /// purpose: after a crash those operations are open again, and end by what the instances then
+    /// report.
     async fn keep_ended(&self) {
-        let ended = self
-            .0
-            .memory
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .unsaved();
+        let (ended, instances) = {
+            let mut memory = self
+                .0
+                .memory
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            let instances = std::mem::take(&mut memory.unsaved_instances).into_iter();
+            let instances: Vec<_> = instances
+                .filter_map(|(group, id)| {
+                    let record = memory.instances.get(&group)?.get(&id)?.record.clone();
+                    Some((keys::instance(&group, &id), record))
+                })
+                .collect();
+            (memory.unsaved(), instances)
+        };
         for (id, operation) in ended {
             if let Err(error) = self.keep(id, &operation).await {
                 tracing::warn!(%id, %error, "an ended operation could not be stored; it is shown from memory");
+            }
+        }
+        for (key, record) in instances {
+            let txn = Txn::new()
+                .put(key.clone(), records::write(&record))
+                .durable(false);
+            if let Err(error) = self.0.store.commit(txn).await {
+                tracing::warn!(%key, %error, "an instance could not be stored as seen");
             }
         }
     }
@@ -313,16 +329,6 @@ impl Core {
             .await
             .map(|_| ())
             .map_err(|error| error.to_string())
-    }
-
-    /// Stores that an instance was seen. Lost in a crash, it is known again at its next connect.
-    async fn keep_instance(&self, group: &Name, id: &str, record: &InstanceRecord) {
-        let txn = Txn::new()
-            .put(keys::instance(group, id), records::write(record))
-            .durable(false);
-        if let Err(error) = self.0.store.commit(txn).await {
-            tracing::warn!(%group, instance = id, %error, "an instance could not be stored as seen");
-        }
     }
 }
 

@@ -1,3 +1,18 @@
-//! The control plane.
+//! The control plane: what every gateway group should run, how that changes, and how the changes
+//! reach the instances.
+//!
+//! - `core`: the state in memory over the store, and its changes: planned, compiled, committed.
+//! - `rest`: the REST API, a face of the core that knows HTTP.
+//! - `program`: the parts put together, started and stopped.
+//!
+//! This crate must not know: the proxy. It shares with the gateways only what lies below both: the
+//! model, the router (a trial compile before a commit) and the delivery protocol.
 
+mod admin_token;
 mod core;
+mod program;
+mod rest;
+mod settings;
+
+pub use program::run;
+pub use settings::{Asked, Settings};

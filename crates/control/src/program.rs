@@ -32,15 +32,24 @@ pub fn run(settings: &Settings) -> Result<(), String> {
 }
 
 async fn serve(settings: &Settings) -> Result<(), String> {
-    let mut shutdown = signals::shutdown().map_err(|error| format!("cannot wait for signals: {error}"))?;
+    let mut shutdown =
+        signals::shutdown().map_err(|error| format!("cannot wait for signals: {error}"))?;
     // The sockets first: a busy port is said before anything is written.
     let api = bind(settings.api, "--api").await?;
-    let delivery = if settings.dev { Some(bind(settings.delivery, "--delivery").await?) } else { None };
+    let delivery = if settings.dev {
+        Some(bind(settings.delivery, "--delivery").await?)
+    } else {
+        None
+    };
     let tasks = Tasks::new("control");
     let core = Core::open(&settings.data_dir, Clock::system(), &tasks).await?;
-    let access = if settings.dev { rest::Access::Dev } else { rest::Access::Token(token(settings)?) };
+    let access = if settings.dev {
+        rest::Access::Dev
+    } else {
+        rest::Access::Token(token(settings)?)
+    };
     match delivery {
-        Some(listener) => core.sessions().serve(listener, &tasks),
+        Some(listener) => core.serve_instances(listener, &tasks),
         None => tracing::info!(
             address = %settings.delivery,
             "the delivery port stays closed: outside --dev gateways need certificates, which this build can't issue yet"
@@ -50,7 +59,6 @@ async fn serve(settings: &Settings) -> Result<(), String> {
     tracing::info!(api = %settings.api, data_dir = %settings.data_dir.display(), dev = settings.dev, "ready");
     let cause = shutdown.requested().await;
     tracing::info!(?cause, "stopping");
-    core.sessions().go_away().await;
     tasks.stop(GRACE).await;
     core.close().await;
     Ok(())
@@ -65,11 +73,18 @@ async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, String> {
     })
 }
 
-#[expect(clippy::print_stdout, reason = "the token is shown once, to whoever starts the program first")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the token is shown once, to whoever starts the program first"
+)]
 fn token(settings: &Settings) -> Result<String, String> {
     let made = admin_token::read_or_make(&settings.data_dir)?;
     if made.is_new {
-        println!("administrator token (kept in {}/admin-token): {}", settings.data_dir.display(), made.token);
+        println!(
+            "administrator token (kept in {}/admin-token): {}",
+            settings.data_dir.display(),
+            made.token
+        );
     }
     Ok(made.token)
 }

@@ -65,6 +65,11 @@ impl Core {
             Err(IdempotentResult::Created) => return Err(CoreError::KeyReused),
         };
         let _writing = self.0.writing.read().await;
+        let _turns = if options.dry_run {
+            Vec::new()
+        } else {
+            self.0.turns.take(request).await
+        };
         for _ in 0..TRIES_MAX {
             let basis = self.basis(request, options, if_match)?;
             let now = self.0.clock.now();

@@ -28,8 +28,10 @@ impl Commits {
     pub(super) fn add(&self, committed: &Committed) {
         let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         self.count.fetch_add(1, Ordering::Relaxed);
-        self.took_micros.fetch_add(micros(committed.took), Ordering::Relaxed);
-        self.sync_micros.fetch_add(micros(committed.sync), Ordering::Relaxed);
+        self.took_micros
+            .fetch_add(micros(committed.took), Ordering::Relaxed);
+        self.sync_micros
+            .fetch_add(micros(committed.sync), Ordering::Relaxed);
     }
 
     pub(super) fn cost(&self) -> CommitCost {

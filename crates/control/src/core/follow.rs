@@ -20,18 +20,27 @@ use super::records::{
     VersionRecord,
 };
 
+/// What an event means for the instances' side.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// The views that moved, in order.
+    pub(super) moved: Vec<Moved>,
+    /// Whether a group came or went.
+    pub(super) groups: bool,
+}
+
 /// A group's view that moved, to be delivered.
 #[derive(Debug)]
 pub(super) struct Moved {
     pub(super) group: Name,
-    pub(super) from: Revision,
     pub(super) to: Revision,
     /// What the operation was; none for a change of registries.
     pub(super) kind: Option<OperationKind>,
+    /// What differs from the view before.
     pub(super) changes: Changes,
     pub(super) view: View,
     /// Content that the replaced entries didn't name.
-    pub(super) content: Vec<(Digest, Bytes)>,
+    pub(super) content: Vec<Bytes>,
 }
 
 /// One record that came or went, read and checked.
@@ -147,9 +156,12 @@ pub(super) async fn prepare(
 }
 
 impl Memory {
-    /// Takes in an event. The groups whose views moved are returned, to be delivered.
-    pub(super) fn take(&mut self, prepared: Prepared) -> Vec<Moved> {
+    /// Takes in an event.
+    pub(super) fn take(&mut self, prepared: Prepared) -> Taken {
         let Prepared { revision, changes } = prepared;
+        let groups = changes
+            .iter()
+            .any(|change| matches!(change, Change::Group(..)));
         let kind = changes.iter().find_map(|change| match change {
             Change::Commit(_, Some(commit)) => commit.history.first().map(|entry| entry.kind),
             _ => None,
@@ -172,7 +184,7 @@ impl Memory {
             }
         }
         self.revision = revision;
-        moved
+        Taken { moved, groups }
     }
 }
 
@@ -266,15 +278,13 @@ fn apply_head(
             .collect();
         fresh.extend(entry.content().filter(|digest| !named.contains(digest)));
     }
-    let from = group.head.revision;
     (group.head, group.head_modified, group.view) = (head, revision, view.clone());
     let content = fresh
         .into_iter()
-        .filter_map(|digest| Some((digest, memory.content_bytes(digest)?)));
-    let content = content.collect();
+        .filter_map(|digest| memory.content_bytes(digest))
+        .collect();
     Some(Moved {
         group: name,
-        from,
         to: head.revision,
         kind: None,
         changes,

@@ -2,7 +2,7 @@
 //!
 //! Reads never touch the store. A write is answered when this memory holds it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -45,6 +45,8 @@ pub(crate) struct Memory {
     pub(super) idempotency: HashMap<String, IdempotencyRecord>,
     /// Instances seen, by group and id.
     pub(crate) instances: BTreeMap<Name, BTreeMap<String, Instance>>,
+    /// Instances that came or went, and are not stored as such yet.
+    pub(super) unsaved_instances: BTreeSet<(Name, String)>,
     contents: HashMap<Digest, Content>,
     pub(super) tracker: Tracker,
 }

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use ferryway_model::{Digest, Name, Revision};
+use ferryway_delivery::Peer;
+use ferryway_model::{Digest, Kind, Name, Revision};
+use ferryway_proto::{Ack, Fault, HeldEntry, Hello, Nack, Status};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::memory::Memory;
 use super::records::InstanceRecord;
 
 /// An instance that was seen.
@@ -16,15 +19,13 @@ pub(crate) struct Instance {
     /// Where it runs, which build, when it was last heard of.
     pub(crate) record: InstanceRecord,
     /// Its stream; none: offline.
-    pub(super) session: Option<u64>,
+    session: Option<uuid::Uuid>,
     /// Since when it is online, or offline.
     pub(crate) since: Timestamp,
     /// The view it was told to serve.
     pub(crate) desired: Option<Position>,
-    /// The view it serves.
+    /// The view it serves. Its revision is the one up to which everything is applied or held.
     pub(crate) effective: Option<Position>,
-    /// The revision up to which it has applied or rejected everything.
-    pub(super) settled: Revision,
     /// Services it holds at earlier content, by name.
     pub(crate) held: BTreeMap<Name, Held>,
 }
@@ -41,6 +42,8 @@ pub(crate) struct Position {
 /// Why an instance holds a service at earlier content.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Held {
+    /// Of what it refused; none: of a removal.
+    digest: Option<Digest>,
     /// For scripts.
     pub(crate) code: String,
     /// For people.
@@ -59,7 +62,6 @@ impl Instance {
             session: None,
             desired: None,
             effective: None,
-            settled: Revision(0),
             held: BTreeMap::new(),
         }
     }
@@ -71,6 +73,177 @@ impl Instance {
 
     /// Whether it serves the view of this root, and holds nothing.
     pub(crate) fn is_converged(&self, root: Option<Digest>) -> bool {
-        self.held.is_empty() && self.effective.map(|position| position.root) == root
+        self.held.is_empty()
+            && root.is_some()
+            && self.effective.map(|position| position.root) == root
     }
+
+    /// The revision up to which it has applied or rejected everything.
+    pub(super) fn settled(&self) -> Revision {
+        self.effective
+            .map_or(Revision(0), |position| position.revision)
+    }
+
+    fn moved(
+        &mut self,
+        desired: Option<ferryway_proto::Position>,
+        effective: Option<ferryway_proto::Position>,
+    ) {
+        self.desired = desired.map(Into::into).or(self.desired);
+        self.effective = effective.map(Into::into).or(self.effective);
+    }
+
+    /// Takes the holds as a message lists them; evidence that is known already stays.
+    fn holds(&mut self, holds: &[HeldEntry]) {
+        let mut known = std::mem::take(&mut self.held);
+        let services = holds.iter().filter(|held| held.key.kind == Kind::Service);
+        self.held = services
+            .map(|held| {
+                let same = known
+                    .remove(&held.key.name)
+                    .filter(|known| known.digest == held.digest);
+                (held.key.name.clone(), same.unwrap_or_else(|| held.into()))
+            })
+            .collect();
+    }
+}
+
+impl Memory {
+    /// An instance's stream began.
+    pub(super) fn arrives(&mut self, peer: &Peer, hello: &Hello, at: Timestamp) {
+        let id = peer.instance.to_string();
+        let mut addresses = hello.addresses.clone();
+        addresses.extend(peer.address.map(|address| address.ip().to_string()));
+        let record = InstanceRecord {
+            hostname: hello.hostname.clone(),
+            build: hello.build.clone(),
+            addresses,
+            last_seen: at,
+        };
+        let instances = self.instances.entry(peer.group.clone()).or_default();
+        let instance = instances
+            .entry(id.clone())
+            .or_insert_with(|| Instance::away(id.clone(), record.clone()));
+        instance.record = record;
+        instance.session = Some(peer.session);
+        instance.since = at;
+        (instance.desired, instance.effective) = (None, None);
+        instance.moved(hello.desired, hello.effective);
+        instance.holds(&hello.holds);
+        self.unsaved_instances
+            .insert((peer.group.clone(), id.clone()));
+        self.report(&peer.group, &id, at);
+    }
+
+    /// An instance has applied a transaction.
+    pub(super) fn applied(&mut self, peer: &Peer, ack: &Ack, at: Timestamp) {
+        let changed = self.services_of(&peer.group, ack.transaction);
+        let Some(instance) = self.instance_of(peer) else {
+            return;
+        };
+        instance.moved(ack.desired, ack.effective);
+        // What a transaction changed and was applied is held no more; and equal roots hold nothing.
+        instance.held.retain(|name, _| !changed.contains(name));
+        if instance.desired.map(|p| p.root) == instance.effective.map(|p| p.root) {
+            instance.held.clear();
+        }
+        self.report(&peer.group, &peer.instance.to_string(), at);
+    }
+
+    /// An instance has rejected a transaction.
+    pub(super) fn refused(&mut self, peer: &Peer, nack: &Nack, at: Timestamp) {
+        let Some(instance) = self.instance_of(peer) else {
+            return;
+        };
+        instance.moved(None, nack.effective);
+        let services = nack
+            .faults
+            .iter()
+            .filter(|fault| fault.key.kind == Kind::Service);
+        instance
+            .held
+            .extend(services.map(|fault| (fault.key.name.clone(), fault.into())));
+        self.report(&peer.group, &peer.instance.to_string(), at);
+    }
+
+    /// An instance answered a heartbeat.
+    pub(super) fn stands(&mut self, peer: &Peer, status: &Status, at: Timestamp) {
+        let Some(instance) = self.instance_of(peer) else {
+            return;
+        };
+        instance.record.last_seen = at;
+        instance.moved(status.desired, status.effective);
+        instance.holds(&status.holds);
+        self.report(&peer.group, &peer.instance.to_string(), at);
+    }
+
+    /// An instance's stream ended.
+    pub(super) fn leaves(&mut self, peer: &Peer, at: Timestamp) {
+        let Some(instance) = self.instance_of(peer) else {
+            return;
+        };
+        instance.session = None;
+        instance.since = at;
+        instance.record.last_seen = at;
+        let id = instance.id.clone();
+        self.unsaved_instances
+            .insert((peer.group.clone(), id.clone()));
+        self.away(&peer.group, &id, at);
+    }
+
+    /// The instance at the other end of a stream, unless a newer stream has taken its place.
+    fn instance_of(&mut self, peer: &Peer) -> Option<&mut Instance> {
+        let instance = self
+            .instances
+            .get_mut(&peer.group)?
+            .get_mut(&peer.instance.to_string())?;
+        (instance.session == Some(peer.session)).then_some(instance)
+    }
+}
+
+impl From<ferryway_proto::Position> for Position {
+    fn from(position: ferryway_proto::Position) -> Self {
+        let ferryway_proto::Position {
+            epoch: _,
+            revision,
+            root,
+        } = position;
+        Self { revision, root }
+    }
+}
+
+impl From<&Fault> for Held {
+    fn from(fault: &Fault) -> Self {
+        Self {
+            digest: fault.digest,
+            code: fault.code.clone(),
+            message: placed(&fault.path, &fault.detail),
+            evidence: fault.evidence.as_deref().map(evidence),
+        }
+    }
+}
+
+impl From<&HeldEntry> for Held {
+    fn from(held: &HeldEntry) -> Self {
+        let message = placed(&held.path, &held.detail);
+        Self {
+            digest: held.digest,
+            code: held.code.clone(),
+            message,
+            evidence: None,
+        }
+    }
+}
+
+fn placed(path: &str, detail: &str) -> String {
+    if path.is_empty() {
+        detail.to_owned()
+    } else {
+        format!("{path}: {detail}")
+    }
+}
+
+/// Evidence travels as JSON text; what an instance sends instead is shown as it is.
+fn evidence(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
 }

@@ -1,23 +1,174 @@
-//! The instances' side of the core: their feeds and their sessions.
+//! The instances' side of the core: one feed for each group, the server that hands them out, and
+//! what instances say of themselves.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+use ferryway_delivery::{
+    DeliveryServer, Feed, Head, Peer, Presence, Publication, ServerSettings, Source, Unavailable,
+};
+use ferryway_model::plan::OperationKind;
+use ferryway_model::{Digest, Name};
+use ferryway_proto::{Ack, AckStage, Cause, Epoch, Hello, Nack, Status};
+use ferryway_runtime::{Random, Tasks};
+use tokio::net::TcpListener;
 
 use super::Core;
-use super::follow::Moved;
-use super::memory::Memory;
+use super::follow::{Moved, Taken};
+use super::memory::{Group, Memory};
 
-/// The feeds and sessions of all groups.
+/// The feeds of all groups.
 #[derive(Debug)]
-pub(crate) struct Sessions {
-    epoch: String,
+pub(super) struct Sessions {
+    epoch: Epoch,
+    feeds: RwLock<BTreeMap<Name, Arc<Feed>>>,
 }
 
 impl Sessions {
-    pub(super) fn start(epoch: String, _memory: &Memory) -> Self {
-        Self { epoch }
+    pub(super) fn new(epoch: Epoch, memory: &Memory) -> Self {
+        let sessions = Self {
+            epoch,
+            feeds: RwLock::default(),
+        };
+        sessions.match_groups(memory);
+        sessions
     }
 
-    pub(super) fn attach(&self, _core: &Core) {}
+    /// The feed of a group.
+    pub(super) fn feed(&self, group: &Name) -> Option<Arc<Feed>> {
+        self.feeds
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(group)
+            .cloned()
+    }
 
-    pub(super) fn publish(&self, moved: &Moved) {
-        tracing::debug!(group = %moved.group, revision = %moved.to, epoch = self.epoch, "view moved");
+    /// Hands what an event changed to the feeds.
+    pub(super) fn take(&self, taken: Taken, core: &Core) {
+        let Taken { moved, groups } = taken;
+        if groups {
+            core.read(|memory| self.match_groups(memory));
+        }
+        moved.into_iter().for_each(|moved| self.publish(moved));
+    }
+
+    fn publish(&self, moved: Moved) {
+        let Moved {
+            group,
+            to,
+            kind,
+            changes: _,
+            view,
+            content,
+        } = moved;
+        let Some(feed) = self.feed(&group) else {
+            return;
+        };
+        let cause = match kind {
+            None => Cause::Resource,
+            Some(OperationKind::Rollback) => Cause::Rollback,
+            Some(_) => Cause::Operation,
+        };
+        if feed.head().revision == to {
+            return; // the feed was made with it
+        }
+        let publication = Publication {
+            revision: to,
+            view: view.clone(),
+            cause,
+            content,
+        };
+        if let Err(error) = feed.publish(publication) {
+            tracing::warn!(%group, %error, "the feed starts over; instances compare what they have");
+            feed.replace_head(Head {
+                epoch: self.epoch,
+                revision: to,
+                view,
+            });
+        }
+    }
+
+    /// Gives every group a feed, and ends those of groups that are gone.
+    fn match_groups(&self, memory: &Memory) {
+        let mut feeds = self.feeds.write().unwrap_or_else(PoisonError::into_inner);
+        feeds.retain(|name, feed| {
+            let stays = memory.groups.contains_key(name);
+            if !stays {
+                feed.retire();
+            }
+            stays
+        });
+        for (name, group) in &memory.groups {
+            feeds
+                .entry(name.clone())
+                .or_insert_with(|| Arc::new(Feed::new(name.clone(), self.head(group))));
+        }
+    }
+
+    fn head(&self, group: &Group) -> Head {
+        Head {
+            epoch: self.epoch,
+            revision: group.head.revision,
+            view: group.view.clone(),
+        }
+    }
+}
+
+impl Core {
+    /// Serves instances on this socket until the tasks are stopped; then each is told to go away.
+    pub(crate) fn serve_instances(&self, listener: TcpListener, tasks: &Tasks) {
+        let core = Arc::new(self.clone());
+        let settings = ServerSettings::default();
+        let server =
+            DeliveryServer::new(core.clone(), core, settings, Random::from_entropy(), tasks);
+        tasks.spawn("serve instances", |stop| async move {
+            if let Err(error) = server.serve(listener, stop).await {
+                tracing::error!(%error, "instances are no longer served; restart the control plane");
+            }
+        });
+    }
+}
+
+impl Source for Core {
+    fn feed(&self, group: &Name) -> Option<Arc<Feed>> {
+        self.0.sessions.feed(group)
+    }
+
+    async fn blobs(&self, _group: &Name, digests: &[Digest]) -> Result<Vec<Bytes>, Unavailable> {
+        Ok(self.read(|memory| {
+            digests
+                .iter()
+                .filter_map(|digest| memory.content_bytes(*digest))
+                .collect()
+        }))
+    }
+}
+
+impl Presence for Core {
+    fn connected(&self, peer: &Peer, hello: &Hello) {
+        let at = self.0.clock.now();
+        tracing::info!(group = %peer.group, instance = %peer.instance, host = hello.hostname, "instance online");
+        self.write(|memory| memory.arrives(peer, hello, at));
+    }
+
+    fn acked(&self, peer: &Peer, ack: &Ack) {
+        if let AckStage::Applied { .. } | AckStage::Durable = ack.stage {
+            self.write(|memory| memory.applied(peer, ack, self.0.clock.now()));
+        }
+    }
+
+    fn rejected(&self, peer: &Peer, nack: &Nack) {
+        self.write(|memory| memory.refused(peer, nack, self.0.clock.now()));
+    }
+
+    fn reported(&self, peer: &Peer, status: &Status) {
+        self.write(|memory| memory.stands(peer, status, self.0.clock.now()));
+    }
+
+    fn disconnected(&self, peer: &Peer) {
+        let at = self.0.clock.now();
+        tracing::info!(group = %peer.group, instance = %peer.instance, "instance offline");
+        self.write(|memory| memory.leaves(peer, at));
     }
 }

@@ -12,6 +12,8 @@ use ferryway_runtime::{Clock, Tasks};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::idempotency::Made;
+use super::memory::Group;
 use super::*;
 
 struct House {
@@ -163,7 +165,11 @@ fn sync(to: &str) -> Request {
 
 fn codes(error: CoreError) -> Vec<Code> {
     match error {
-        CoreError::Refused(problems) => problems.iter().map(|problem| problem.code).collect(),
+        CoreError::Refused(problems) => problems
+            .iter()
+            .filter(|problem| problem.is_error())
+            .map(|problem| problem.code)
+            .collect(),
         other => panic!("{other}"),
     }
 }

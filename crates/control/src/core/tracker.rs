@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use ferryway_api::{DeliveryState, Destination, InstanceDelivery, Operation, OperationState};
-use ferryway_model::Name;
+use ferryway_model::{Name, Revision};
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -140,7 +140,7 @@ impl Memory {
                 let reached = destination.group == group.as_str()
                     && destination
                         .revision
-                        .is_some_and(|revision| revision <= seen.settled.0);
+                        .is_some_and(|revision| revision <= seen.settled().0);
                 let waiting = |delivery: &&mut InstanceDelivery| {
                     delivery.id == instance && delivery.state == DeliveryState::Pending
                 };
@@ -174,6 +174,20 @@ impl Memory {
                 Some(delivery.clone())
             });
         }
+    }
+
+    /// The services that open operations changed with a group's revision.
+    pub(super) fn services_of(&self, group: &Name, revision: Revision) -> Vec<Name> {
+        let open = self
+            .tracker
+            .open
+            .keys()
+            .filter_map(|id| self.operations.get(id));
+        let destinations = open.flat_map(|operation| &operation.destinations);
+        destinations
+            .filter(|d| d.group == group.as_str() && d.revision == Some(revision.0))
+            .filter_map(|d| d.service.parse().ok())
+            .collect()
     }
 
     /// Gives up on instances that are not online, for operations that were open before `before`:
