@@ -73,10 +73,15 @@ impl FromStr for Span {
     }
 }
 
-/// The one canonical spelling: the largest unit that divides the length evenly (`90s`, not `1m30s`).
+/// The one canonical spelling: the largest unit that divides the length evenly, where minutes and
+/// hours begin at two (`60s`, `90s`, `5m`, `2h`), as people write them.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fits = |unit: u64| self.0 >= unit && self.0.is_multiple_of(unit);
+        const MINUTE: u64 = 60_000;
+        let fits = |unit: u64| {
+            let least = if unit >= MINUTE { 2 * unit } else { unit };
+            self.0 >= least && self.0.is_multiple_of(unit)
+        };
         match UNITS.iter().find(|(_, millis)| fits(*millis)) {
             Some((name, millis)) => write!(f, "{}{name}", self.0 / millis),
             None => f.write_str("0s"),
@@ -112,7 +117,9 @@ mod tests {
     fn spellings() {
         check("250ms", Some((250, "250ms")));
         check("5s", Some((5_000, "5s")));
-        check("60s", Some((60_000, "1m")));
+        check("60s", Some((60_000, "60s")));
+        check("5m", Some((300_000, "5m")));
+        check("1h", Some((3_600_000, "60m")));
         check("1m30s", Some((90_000, "90s")));
         check("2h", Some((7_200_000, "2h")));
         check("0s", Some((0, "0s")));

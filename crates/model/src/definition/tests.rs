@@ -66,9 +66,9 @@ fn leaving_out_says_the_default() {
         concat!(
             r#"{"base_path":"","checks":[],"hosts":[],"name":"s","plugins":{},"routes":[{"match":[],"methods":[],"name":"r","#,
             r#""paths":["/*"],"plugins":{},"priority":0,"timeout":null}],"schema":1,"upstream":{"health_check":null,"#,
-            r#""host_header":{"mode":"node"},"keepalive":{"idle_timeout":"1m","max_idle":320},"load_balancing":{"policy":"#,
+            r#""host_header":{"mode":"node"},"keepalive":{"idle_timeout":"60s","max_idle":320},"load_balancing":{"policy":"#,
             r#""round_robin"},"retry":{"on":["connect_failure"],"retries":1},"scheme":"http","timeout":{"connect":"5s","#,
-            r#""read":"1m","send":"1m"},"tls":null}}"#
+            r#""read":"60s","send":"60s"},"tls":null}}"#
         )
     );
 }
