@@ -27,16 +27,24 @@ const CUTS_ON_STACK: usize = 12;
 
 /// Cuts `path` after each of its first `most` segments. Every segment has a `/` before it; the empty
 /// path has none. Bytes beyond the last cut are not looked at, however long the path is.
-pub(crate) fn cuts(path: &str, most: usize) -> Cuts {
+///
+/// They are written into `cuts`, because to return them would copy them.
+pub(crate) fn cut(path: &str, most: usize, cuts: &mut Cuts) {
     let bytes = path.as_bytes();
     let mut cut = Cut { hash: SEED, end: 0 };
-    let mut cuts = Cuts::new();
     cuts.push(cut);
-    while cuts.len() <= most && cut.end < bytes.len() {
+    for _ in 0..most {
+        if cut.end >= bytes.len() {
+            break;
+        }
         cut = segment(bytes, cut);
         cuts.push(cut);
     }
-    cuts
+}
+
+/// The hash of a text that is looked up as a whole.
+pub(crate) fn of(text: &str) -> u64 {
+    fold(SEED, text.as_bytes())
 }
 
 /// The hash of a head whose hash so far is `state` and that has one more segment.
@@ -45,7 +53,8 @@ pub(crate) fn fold(state: u64, segment: &[u8]) -> u64 {
     let state = words
         .iter()
         .fold(state, |state, word| mix(state, u64::from_le_bytes(*word)));
-    mix(state, last_word(short_word(rest), rest.len()))
+    let (word, len) = word(segment, segment.len() - rest.len());
+    mix(state, last_word(word, len))
 }
 
 /// Reads the segment whose `/` is at `from.end`, eight bytes at a time: looks for its end and folds
@@ -115,7 +124,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What [`cuts`] is, said slowly.
+    fn cuts(path: &str, most: usize) -> Cuts {
+        let mut cuts = Cuts::new();
+        cut(path, most, &mut cuts);
+        cuts
+    }
+
+    /// What [`cut`] does, said slowly.
     fn naive(path: &str, most: usize) -> Vec<Cut> {
         let mut cut = Cut { hash: SEED, end: 0 };
         let segments = path.split('/').skip(1).take(most);

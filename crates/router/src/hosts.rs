@@ -1,4 +1,5 @@
-//! Host patterns by their trailing labels, which are read from the right as a path is from the left.
+//! Host patterns: exact ones by the whole host, wildcards by their labels, which are read from the
+//! right as a path is from the left.
 
 use ferryway_model::{HostPattern, Name};
 use smallvec::SmallVec;
@@ -7,18 +8,16 @@ use crate::hash;
 use crate::heads::{Head, Heads};
 use crate::leaf::{Edit, Search};
 use crate::level::Level;
-use crate::map::Vacant;
+use crate::map::Map;
 
-/// The paths of each host pattern. What has no host is under the empty suffix.
+/// The paths of each host pattern.
 #[derive(Clone, Debug)]
-pub(crate) struct Hosts<T>(Heads<Node<T>>);
-
-#[derive(Clone, Debug)]
-struct Node<T> {
-    /// Of this host alone.
-    exact: Level<T>,
-    /// Of all hosts below this one, at the empty suffix: of any host, and of none.
-    below: Level<T>,
+pub(crate) struct Hosts<T> {
+    exact: Map<Level<T>>,
+    /// Of `*.x.io`, under `x.io`.
+    suffixes: Heads<Level<T>>,
+    /// Of services without hosts.
+    any: Level<T>,
 }
 
 /// A suffix of a host: where it begins, and its hash.
@@ -35,23 +34,49 @@ impl<T: Clone> Hosts<T> {
         path: &str,
         search: &mut Search<'_, 't>,
     ) -> Option<&'t T> {
-        if let Some(host) = host {
-            let cuts = cuts(host, self.0.longest());
-            for (n, (start, hash)) in cuts.into_iter().enumerate().rev() {
-                let (before, text) = host.split_at(start);
-                let len = n + 1;
-                let level = match (self.0.get(Head { len, hash, text }), before) {
-                    (Some(node), "") => &node.exact,
-                    // A suffix needs something before its dot.
-                    (None, _) | (_, ".") => continue,
-                    (Some(node), _) => &node.below,
-                };
-                if let Some(target) = level.find(path, search) {
-                    return Some(target);
-                }
-            }
+        let own = host.and_then(|host| {
+            let exact = self.find_exact(host, path, search);
+            exact.or_else(|| self.find_below(host, path, search))
+        });
+        own.or_else(|| self.any.find(path, search))
+    }
+
+    fn find_exact<'t>(
+        &'t self,
+        host: &str,
+        path: &str,
+        search: &mut Search<'_, 't>,
+    ) -> Option<&'t T> {
+        if self.exact.len() == 0 {
+            return None;
         }
-        self.0.get(ANY)?.below.find(path, search)
+        let level = self.exact.get(hash::of(host), host)?;
+        level.find(path, search)
+    }
+
+    fn find_below<'t>(
+        &'t self,
+        host: &str,
+        path: &str,
+        search: &mut Search<'_, 't>,
+    ) -> Option<&'t T> {
+        if self.suffixes.is_empty() {
+            return None;
+        }
+        let cuts = cuts(host, self.suffixes.longest());
+        cuts.into_iter()
+            .enumerate()
+            .rev()
+            .find_map(|(n, (start, hash))| {
+                let (before, text) = host.split_at(start);
+                // A suffix needs something before its dot.
+                if before.len() < 2 {
+                    return None;
+                }
+                let len = n + 1;
+                let level = self.suffixes.get(Head { len, hash, text })?;
+                level.find(path, search)
+            })
     }
 
     /// Applies the edits of one service under one host pattern, or under none.
@@ -61,37 +86,24 @@ impl<T: Clone> Hosts<T> {
         service: &Name,
         edits: Vec<Edit<'_, T>>,
     ) {
-        let (name, exact) = match host {
-            Some(HostPattern::Exact(name)) => (name.as_str(), true),
-            Some(HostPattern::Suffix(name)) => (name.as_str(), false),
-            None => ("", false),
-        };
-        let cuts = cuts(name, usize::MAX);
-        let head = match cuts.last() {
-            Some(&(_, hash)) if host.is_some() => Head {
-                len: cuts.len(),
-                hash,
-                text: name,
-            },
-            _ => ANY,
-        };
-        self.0.edit(head, |node| {
-            let level = if exact {
-                &mut node.exact
-            } else {
-                &mut node.below
-            };
-            level.edit(service, edits);
-        });
+        match host {
+            None => self.any.edit(service, edits),
+            Some(HostPattern::Exact(name)) => {
+                let text = name.as_str();
+                let change = |level: &mut Level<T>| level.edit(service, edits);
+                self.exact.edit(hash::of(text), text, change);
+            }
+            Some(HostPattern::Suffix(name)) => {
+                let text = name.as_str();
+                let cuts = cuts(text, usize::MAX);
+                let hash = cuts.last().map_or(hash::SEED, |&(_, hash)| hash);
+                let len = cuts.len();
+                let change = |level: &mut Level<T>| level.edit(service, edits);
+                self.suffixes.edit(Head { len, hash, text }, change);
+            }
+        }
     }
 }
-
-/// The suffix that every host has.
-const ANY: Head<'static> = Head {
-    len: 0,
-    hash: hash::SEED,
-    text: "",
-};
 
 /// Cuts a host before each of its last `most` labels, shortest suffix first.
 fn cuts(host: &str, most: usize) -> SmallVec<[Cut; CUTS_ON_STACK]> {
@@ -109,21 +121,10 @@ fn cuts(host: &str, most: usize) -> SmallVec<[Cut; CUTS_ON_STACK]> {
 
 impl<T> Default for Hosts<T> {
     fn default() -> Self {
-        Self(Heads::default())
-    }
-}
-
-impl<T> Default for Node<T> {
-    fn default() -> Self {
         Self {
-            exact: Level::default(),
-            below: Level::default(),
+            exact: Map::default(),
+            suffixes: Heads::default(),
+            any: Level::default(),
         }
-    }
-}
-
-impl<T: Clone> Vacant for Node<T> {
-    fn is_vacant(&self) -> bool {
-        self.exact.is_vacant() && self.below.is_vacant()
     }
 }

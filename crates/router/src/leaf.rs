@@ -25,6 +25,8 @@ pub(crate) struct Entry<T> {
 #[derive(Debug)]
 pub(crate) struct Candidate<T> {
     methods: Methods,
+    /// Whether it has predicates: most have none, and their entry need not be looked at.
+    conditional: bool,
     entry: Arc<Entry<T>>,
 }
 
@@ -64,6 +66,7 @@ impl<T> Candidate<T> {
     pub(crate) fn new(entry: &Arc<Entry<T>>) -> Self {
         Self {
             methods: Methods::of(&entry.spec.methods),
+            conditional: !entry.spec.predicates.is_empty(),
             entry: Arc::clone(entry),
         }
     }
@@ -73,6 +76,7 @@ impl<T> Clone for Candidate<T> {
     fn clone(&self) -> Self {
         Self {
             methods: self.methods,
+            conditional: self.conditional,
             entry: Arc::clone(&self.entry),
         }
     }
@@ -124,22 +128,18 @@ impl<'r, 't> Search<'r, 't> {
     /// remembered.
     pub(crate) fn first<T>(&mut self, leaf: &'t Leaf<T>) -> Option<&'t T> {
         leaf.0.iter().find_map(|candidate| {
-            let RouteSpec {
-                methods: listed,
-                predicates,
-                target,
-                ..
-            } = &candidate.entry.spec;
-            let takes = candidate
-                .methods
-                .take(self.method, self.head.method, listed);
-            if !predicates::hold(predicates, self.head) {
+            let spec = &candidate.entry.spec;
+            if candidate.conditional && !predicates::hold(&spec.predicates, self.head) {
                 return None;
             }
-            if !takes {
-                self.allow.add(candidate.methods, listed);
+            if candidate
+                .methods
+                .take(self.method, self.head.method, &spec.methods)
+            {
+                return Some(&spec.target);
             }
-            takes.then_some(target)
+            self.allow.add(candidate.methods, &spec.methods);
+            None
         })
     }
 

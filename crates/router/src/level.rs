@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use ferryway_model::{Name, Segment};
 
-use crate::hash;
+use crate::hash::{self, Cuts};
 use crate::heads::{Head, Heads};
 use crate::leaf::{Edit, Leaf, Search};
 use crate::map::Vacant;
@@ -36,7 +36,8 @@ impl<T: Clone> Level<T> {
         if self.0.is_empty() {
             return None;
         }
-        let cuts = hash::cuts(path, self.0.longest());
+        let mut cuts = Cuts::new();
+        hash::cut(path, self.0.longest(), &mut cuts);
         cuts.iter().enumerate().rev().find_map(|(len, cut)| {
             let (text, rest) = path.split_at(cut.end);
             let hash = cut.hash;

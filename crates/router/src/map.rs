@@ -112,7 +112,7 @@ enum Effect {
     Removed,
 }
 
-const BITS: u32 = 5;
+const BITS: u32 = 6;
 const FAN_OUT: u64 = 1 << BITS;
 
 impl<V> Default for Branch<V> {

@@ -118,7 +118,7 @@ impl<T: Clone> RouteTable<T> {
     }
 
     fn replace(&mut self, name: &Name, new: Option<&Arc<Service<T>>>) {
-        let hash = hash::fold(hash::SEED, name.as_str().as_bytes());
+        let hash = hash::of(name.as_str());
         let mut old = None;
         self.services.edit(hash, name.as_str(), |kept| {
             old = std::mem::replace(&mut kept.0, new.cloned());

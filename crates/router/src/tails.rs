@@ -11,7 +11,7 @@ use ferryway_model::{Name, Segment};
 use crate::leaf::{Edit, Leaf, Search};
 use crate::level::Level;
 use crate::map::Vacant;
-use crate::shape::Shape;
+use crate::shape::{Shape, segment_len};
 
 /// The patterns of a head that go on with a parameter.
 #[derive(Clone, Debug, Default)]
@@ -59,7 +59,7 @@ impl<T: Clone> Tails<T> {
             Self::Few(few) => few.find(rest, search),
             Self::Many(level) => {
                 let parameter = rest.strip_prefix('/')?;
-                let end = parameter.find('/').unwrap_or(parameter.len());
+                let end = segment_len(parameter);
                 let after = &parameter[end..];
                 (end > 0).then(|| level.find(after, search)).flatten()
             }
