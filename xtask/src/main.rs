@@ -3,6 +3,7 @@
 //!
 //! - [`demo`]: builds the three programs and shows them at work.
 //! - [`mod@test`]: the whole test suite, in the environment that [`test_env`] makes.
+//! - [`bench`]: the benchmarks, on release builds.
 //! - [`ci`]: everything a change must pass: [`layers`], [`tidy`], [`deny`], the lints, the tests.
 //!
 //! Few dependencies on purpose: every command waits for this crate to compile.
@@ -12,6 +13,7 @@
     reason = "this program's output is for the person or the log that runs it"
 )]
 
+mod bench;
 mod ci;
 mod demo;
 mod deny;
@@ -47,6 +49,7 @@ fn run(command: &str, args: Vec<OsString>) -> Result<(), Failure> {
     match command {
         "demo" => demo::run(&args),
         "test" => test::run(args),
+        "bench" => bench::run(args),
         "ci" => ci::run(&args),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
@@ -64,4 +67,7 @@ usage: cargo xtask COMMAND
   test [--long] [ARGS]    bring what the tests need and run them all, doctests too. ARGS go to
                           `cargo nextest run` (`-p PACKAGE`, a part of a name) and narrow the run;
                           doctests are then left out. --long: more cases, more patience.
+  bench NAME [ARGS]       build with --release and run one benchmark: find, compare, publish,
+                          reload, or all of them. It prints a report; ARGS are its own (--help),
+                          --save keeps the report in bench/results
   ci                      all that a change must pass, the tests last";
