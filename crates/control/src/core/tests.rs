@@ -16,6 +16,8 @@ use super::idempotency::Made;
 use super::memory::Group;
 use super::*;
 
+mod operations;
+
 struct House {
     dir: TempDir,
     clock: Clock,

@@ -1,0 +1,310 @@
+//! Operations come to their end by what instances say, each way of ending once.
+
+use ferryway_api::{DeliveryState, OperationState};
+use ferryway_delivery::{Peer, Presence};
+use ferryway_model::{Key, Revision};
+use ferryway_proto::{Ack, AckStage, Fault, Hello, Limits, Nack, Source, Stage, Status};
+
+use super::*;
+
+/// An instance that says what it is told to say.
+struct Puppet {
+    peer: Peer,
+    core: Core,
+}
+
+impl Puppet {
+    fn joins(house: &House, group: &str) -> Self {
+        let peer = Peer {
+            instance: Uuid::now_v7(),
+            boot: 1,
+            session: Uuid::now_v7(),
+            group: named(group),
+            address: None,
+        };
+        let puppet = Self {
+            peer,
+            core: house.core.clone(),
+        };
+        puppet.says_hello();
+        puppet
+    }
+
+    fn says_hello(&self) {
+        let hello = Hello {
+            protocol: (1, 1),
+            instance: self.peer.instance,
+            boot: self.peer.boot,
+            group: self.peer.group.clone(),
+            build: "test".into(),
+            hostname: "host".into(),
+            addresses: vec![],
+            schemas: vec![1],
+            plugins: vec![],
+            limits: Limits {
+                entries: 1,
+                blob_bytes: 1,
+                transaction_bytes: 1,
+            },
+            desired: None,
+            effective: None,
+            holds: vec![],
+            held: 0,
+            source: Source::Empty,
+        };
+        self.core.connected(&self.peer, &hello);
+    }
+
+    fn position(&self) -> ferryway_proto::Position {
+        self.core
+            .0
+            .sessions
+            .feed(&self.peer.group)
+            .expect("the group has a feed")
+            .head()
+            .position()
+    }
+
+    fn applies(&self) {
+        let position = self.position();
+        let stage = AckStage::Applied {
+            build: Duration::ZERO,
+            swap: Duration::ZERO,
+            table_bytes: 0,
+        };
+        let at = Some(position);
+        self.core.acked(
+            &self.peer,
+            &Ack {
+                transaction: position.revision,
+                stage,
+                desired: at,
+                effective: at,
+            },
+        );
+    }
+
+    fn rejects(&self, service: &str) {
+        let position = self.position();
+        let fault = Fault {
+            key: Key::service(&named(service)),
+            digest: None,
+            stage: Stage::Check,
+            code: "check_failed".into(),
+            path: "checks[0]".into(),
+            detail: "expected 200, got 500".into(),
+            evidence: Some(r#"{"request":{},"response":{"status":500}}"#.into()),
+        };
+        let effective = ferryway_proto::Position {
+            root: Digest::of(b"what it had"),
+            ..position
+        };
+        let nack = Nack {
+            transaction: position.revision,
+            effective: Some(effective),
+            faults: vec![fault],
+        };
+        self.core.rejected(&self.peer, &nack);
+    }
+
+    /// Answers a heartbeat as an instance does that has come to `revision` and holds nothing.
+    fn stands_at(&self, revision: u64) {
+        let at = Some(ferryway_proto::Position {
+            revision: Revision(revision),
+            ..self.position()
+        });
+        self.core.reported(
+            &self.peer,
+            &Status {
+                desired: at,
+                effective: at,
+                holds: vec![],
+                held: 0,
+            },
+        );
+    }
+
+    fn leaves(&self) {
+        self.core.disconnected(&self.peer);
+    }
+}
+
+#[track_caller]
+fn check(house: &House, operation: &Operation, state: OperationState, instances: &[DeliveryState]) {
+    let id = operation.operation.expect("is a real one");
+    let now = house.core.read(|memory| memory.operations[&id].clone());
+    let states: Vec<_> = now
+        .destinations
+        .iter()
+        .flat_map(|d| &d.instances)
+        .map(|i| i.state)
+        .collect();
+    assert_eq!((now.state, states.as_slice()), (state, instances));
+    assert_eq!(now.ended_at.is_some(), state.is_final());
+}
+
+#[tokio::test]
+async fn an_operation_ends_when_every_instance_has_answered() {
+    use DeliveryState::{Applied, Offline, Pending, Rejected};
+    let house = House::new().await.with_groups().await;
+    let (one, two) = (Puppet::joins(&house, "test"), Puppet::joins(&house, "test"));
+    let operation = house.publish("1", &["test"]).await.expect("is published");
+    check(
+        &house,
+        &operation,
+        OperationState::Progressing,
+        &[Pending, Pending],
+    );
+    one.applies();
+    check(
+        &house,
+        &operation,
+        OperationState::Progressing,
+        &[Applied, Pending],
+    );
+    two.leaves();
+    check(
+        &house,
+        &operation,
+        OperationState::Succeeded,
+        &[Applied, Offline],
+    );
+
+    two.says_hello();
+    let operation = house.publish("2", &["test"]).await.expect("is published");
+    two.rejects("a");
+    one.applies();
+    check(
+        &house,
+        &operation,
+        OperationState::Failed,
+        &[Applied, Rejected],
+    );
+    let id = operation.operation.expect("is a real one");
+    let seen = house
+        .core
+        .read(|memory| memory.operations[&id].destinations[0].instances[1].clone());
+    assert_eq!(seen.code.as_deref(), Some("check_failed"));
+    assert_eq!(
+        seen.detail.as_deref(),
+        Some("checks[0]: expected 200, got 500")
+    );
+    assert_eq!(
+        seen.evidence,
+        Some(json!({"request": {}, "response": {"status": 500}}))
+    );
+    let held = house.core.read(|memory| {
+        memory.instances[&named("test")]
+            .values()
+            .map(|instance| instance.held.len())
+            .collect::<Vec<_>>()
+    });
+    assert_eq!(held, [0, 1]);
+
+    let operation = house.publish("3", &["test"]).await.expect("is published");
+    (one.applies(), two.applies());
+    check(
+        &house,
+        &operation,
+        OperationState::Succeeded,
+        &[Applied, Applied],
+    );
+}
+
+#[tokio::test]
+async fn a_later_change_of_the_same_service_supersedes() {
+    use DeliveryState::{Applied, Pending};
+    let house = House::new().await.with_groups().await;
+    let one = Puppet::joins(&house, "test");
+    house.hub("b", "/b").await;
+    let first = house.publish("1", &["test"]).await.expect("is published");
+    let other = house
+        .change(&publish("b", "1", &["test"]))
+        .await
+        .expect("is published");
+    check(&house, &first, OperationState::Progressing, &[Pending]);
+    let second = house.publish("2", &["test"]).await.expect("is published");
+    check(&house, &first, OperationState::Superseded, &[Pending]);
+    one.applies();
+    check(&house, &second, OperationState::Succeeded, &[Applied]);
+    check(&house, &other, OperationState::Succeeded, &[Applied]);
+}
+
+#[tokio::test]
+async fn after_a_start_open_operations_end_by_what_instances_say_then() {
+    use DeliveryState::{Applied, Pending};
+    let house = House::new().await.with_groups().await;
+    let one = Puppet::joins(&house, "test");
+    let operation = house.publish("1", &["test"]).await.expect("is published");
+    let house = house.again().await;
+    check(&house, &operation, OperationState::Progressing, &[Pending]);
+    let one = Puppet {
+        core: house.core.clone(),
+        ..one
+    };
+    one.says_hello();
+    check(&house, &operation, OperationState::Progressing, &[Pending]);
+    one.stands_at(1);
+    check(&house, &operation, OperationState::Succeeded, &[Applied]);
+    // The end is stored too.
+    let ended = house
+        .core
+        .wait(operation.operation.expect("is a real one"), Duration::ZERO)
+        .await;
+    let house = house.again().await;
+    let id = operation.operation.expect("is a real one");
+    assert_eq!(
+        house
+            .core
+            .read(|memory| memory.operations.get(&id).cloned()),
+        ended
+    );
+}
+
+#[tokio::test]
+async fn what_is_said_of_an_operation_can_be_followed_and_caught_up_with() {
+    let house = House::new().await.with_groups().await;
+    let one = Puppet::joins(&house, "test");
+    let operation = house.publish("1", &["test"]).await.expect("is published");
+    let id = operation.operation.expect("is a real one");
+    let follow = house.core.events_after(id, 0);
+    let (events, ()) = futures_util::future::join(follow, async { one.applies() }).await;
+    let kinds: Vec<_> = events
+        .iter()
+        .map(|(number, event)| match &**event {
+            OperationEvent::Instance { .. } => (*number, "instance"),
+            OperationEvent::State { .. } => (*number, "state"),
+            OperationEvent::End(_) => (*number, "end"),
+        })
+        .collect();
+    assert_eq!(kinds, [(1, "instance"), (2, "state"), (3, "end")]);
+    assert_eq!(house.core.events_after(id, 2).await.len(), 1);
+    assert_eq!(
+        house.core.events_after(id, 3).await.len(),
+        0,
+        "it has ended: nothing is waited for"
+    );
+}
+
+#[tokio::test]
+async fn a_stream_that_was_replaced_has_no_say_any_more() {
+    let house = House::new().await.with_groups().await;
+    let old = Puppet::joins(&house, "test");
+    let newer = Puppet {
+        peer: Peer {
+            session: Uuid::now_v7(),
+            boot: 2,
+            ..old.peer.clone()
+        },
+        core: house.core.clone(),
+    };
+    newer.says_hello();
+    old.leaves();
+    let online = house.core.read(|m| {
+        m.instances[&named("test")]
+            .values()
+            .filter(|i| i.is_online())
+            .count()
+    });
+    assert_eq!(online, 1);
+}
