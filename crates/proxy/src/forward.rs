@@ -15,7 +15,6 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 
 use ferryway_balance::{EndpointId, EndpointState, InFlight, Member};
 use ferryway_model::RetryOn;
@@ -27,7 +26,8 @@ use hyper::body::Incoming;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use crate::body::{Progress, RequestBody, Turn};
+use crate::body::RequestBody;
+use crate::patience::Patience;
 use crate::pool::Lease;
 use crate::refusal::{Refusal, Wait};
 use crate::replay::Replay;
@@ -267,62 +267,38 @@ impl Forward<'_> {
         }
     }
 
-    /// Sends the request, and waits for the head of the response: while the body goes up, for
-    /// whoever's turn it is; then for the answer.
+    /// Sends the request, and waits for the head of the response.
     async fn send(
         &self,
         connection: &mut Connection,
         request: Request<RequestBody>,
         sent: Instant,
     ) -> Result<Response<Incoming>, Failure> {
-        let progress = request.body().progress();
-        let mut response = std::pin::pin!(connection.send(request));
-        let deadline = |now: Instant| {
-            self.deadline(progress.as_deref(), sent)
-                .filter(|(at, _)| *at > now)
+        let patience = Patience {
+            body_time: self.limits.body_time,
+            send_time: self.route.send_time,
+            read_time: self.route.read_time,
+            sent,
+            progress: request.body().progress(),
         };
-        let due = || self.deadline(progress.as_deref(), sent);
-        if let Some((at, _)) = due() {
-            self.timer.set(at);
-        }
-        let outcome = std::future::poll_fn(|cx| {
-            if let Poll::Ready(response) = response.as_mut().poll(cx) {
-                return Poll::Ready(Ok(response));
-            }
-            while self.timer.poll_expired(cx).is_ready() {
-                // The deadline has moved on with the upload, or it is meant.
-                match deadline(Instant::now()) {
-                    Some((at, _)) => self.timer.set(at),
-                    None => return Poll::Ready(Err(due())),
-                }
-            }
-            Poll::Pending
-        })
-        .await;
-        self.timer.clear();
-        match outcome {
-            Ok(Err(failure)) if progress.is_some_and(|it| it.is_broken()) => Err(Failure {
+        let response = connection.send(request);
+        let failure = match patience.wait(self.timer, response).await {
+            Ok(Ok(response)) => return Ok(response),
+            Ok(Err(failure)) => failure,
+            Err(refusal) => Failure {
+                refusal,
+                request: None,
+            },
+        };
+        let broken = patience.progress.is_some_and(|it| it.is_broken());
+        Err(if broken {
+            Failure {
                 refusal: Refusal::BadRequest("Body Is Malformed"),
                 ..failure
-            }),
-            Ok(response) => response,
-            Err(due) => Err(Failure {
-                refusal: due.map_or(Refusal::UpstreamTimeout(Wait::Read), |(_, refusal)| refusal),
-                request: None,
-            }),
-        }
-    }
-
-    /// Until when is waited, and what it is if that passes.
-    fn deadline(&self, progress: Option<&Progress>, sent: Instant) -> Option<(Instant, Refusal)> {
-        let route = self.route;
-        let (turn, since) = progress.map_or((Turn::Answer, sent), Progress::turn);
-        let (time, refusal) = match turn {
-            Turn::Client => (self.limits.body_time, Refusal::RequestTimeout),
-            Turn::Upstream => (route.send_time, Refusal::UpstreamTimeout(Wait::Send)),
-            Turn::Answer => (route.read_time, Refusal::UpstreamTimeout(Wait::Read)),
-        };
-        Some((since.checked_add(time)?, refusal))
+            }
+        } else {
+            failure
+        })
     }
 }
 

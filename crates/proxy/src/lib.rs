@@ -34,6 +34,7 @@ mod forward;
 mod headers;
 mod listen;
 mod metrics;
+mod patience;
 mod pool;
 mod probe;
 mod refusal;
