@@ -1,1 +1,44 @@
-fn main() {}
+//! `ferryway`: the command line of Ferryway.
+//!
+//! A command is read into `args`, done by the module of `command` that has its name, through the
+//! typed client of `ferryway-api`, and shown by `screen`. What people read is made by functions
+//! from answers to text (`plan`, `outcome`, `table`), so that tests can hold them to the letter;
+//! what scripts read is the API's own answer as JSON or YAML, and the exit code (`exit`).
+//!
+//! This program must not know: what a change would do, or whether it may be done. The control
+//! plane says so, in its plan. Nothing is checked here but what decides how to call it.
+//!
+//! `ferryway demo` is the exception: it starts the two other programs and plays with them.
+
+mod args;
+mod binding;
+mod command;
+mod contexts;
+mod demo;
+mod document;
+mod exit;
+mod follow;
+mod outcome;
+mod plan;
+mod progress;
+mod screen;
+mod session;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments = args::Arguments::parse();
+    let color = arguments.global.color;
+    let exit = match command::run(arguments).await {
+        Ok(exit) => exit,
+        Err(failure) => {
+            screen::complain(&failure, color);
+            failure.exit()
+        }
+    };
+    exit.into()
+}

@@ -1,0 +1,108 @@
+//! Service registries of a group.
+
+use ferryway_api::body::RegistryBody;
+use ferryway_api::{ClientError, Registry};
+use ferryway_model::Name;
+use serde_json::Value;
+
+use super::resource;
+use crate::args::{Document, RegistryCommand, RegistryFields};
+use crate::document;
+use crate::exit::{Exit, Failure};
+use crate::session::Session;
+
+pub(super) async fn run(session: &Session, command: RegistryCommand) -> Result<Exit, Failure> {
+    match command {
+        RegistryCommand::List { group } => {
+            let none = format!(
+                "{group} has no registries; make one with `ferryway registry create NAME --in \
+                 {group} --kind dns`"
+            );
+            resource::list::<Registry>(session, &all(&group), &none).await
+        }
+        RegistryCommand::Get { name, group } => {
+            resource::get(session, &one(&group, name.as_ref())).await
+        }
+        RegistryCommand::Create {
+            name,
+            group,
+            fields,
+            document,
+        } => create(session, name.as_ref(), &group, fields, &document).await,
+        RegistryCommand::Edit {
+            name,
+            group,
+            document,
+        } => {
+            let what = format!("registry {name} of {group}");
+            resource::edit(session, &one(&group, name.as_ref()), &what, &document, &[]).await
+        }
+        RegistryCommand::Delete { name, group } => {
+            let what = format!("registry {name} of {group}");
+            resource::delete(session, &one(&group, name.as_ref()), &what).await
+        }
+    }
+}
+
+/// The API has only a PUT for registries, so that one that is there would be replaced. A second
+/// caller that makes the same one between the two calls is not guarded against.
+async fn create(
+    session: &Session,
+    name: Option<&Name>,
+    group: &Name,
+    fields: RegistryFields,
+    document: &Document,
+) -> Result<Exit, Failure> {
+    let body = match &document.file {
+        Some(file) => document::named(document::read(file)?, name.map(AsRef::as_ref)),
+        None => from_flags(name, fields)?,
+    };
+    let name = document::name_in(&body)?;
+    let name: Name = name
+        .parse()
+        .map_err(|error| Failure::Usage(format!("the registry's name {name:?} {error}")))?;
+    let path = one(group, name.as_ref());
+    match session.client.get::<Value>(&path).await {
+        Ok(_) => {
+            return Err(Failure::Other(format!(
+                "{group} has a registry {name} already; change it with `ferryway registry edit \
+                 {name} --in {group}`"
+            )));
+        }
+        Err(ClientError::Refused(details)) if details.status == NOT_FOUND => {}
+        Err(error) => return Err(error.into()),
+    }
+    let registry: Registry = session.client.put(&path, &body).await?;
+    let made = format!("registry {name} of {group} is made\n");
+    session.screen.show(&registry, |_| made)?;
+    Ok(Exit::Done)
+}
+
+fn from_flags(name: Option<&Name>, fields: RegistryFields) -> Result<Value, Failure> {
+    let RegistryFields {
+        kind,
+        title,
+        endpoints,
+        empty_after,
+    } = fields;
+    let body = RegistryBody {
+        title,
+        kind: kind.unwrap_or_default(),
+        endpoints: (!endpoints.is_empty()).then_some(endpoints),
+        empty_after,
+        ..RegistryBody::default()
+    };
+    let body = serde_json::to_value(body)
+        .map_err(|error| Failure::Other(format!("cannot write the registry: {error}")))?;
+    Ok(document::named(body, name.map(AsRef::as_ref)))
+}
+
+fn all(group: &Name) -> String {
+    format!("/gateway-groups/{group}/registries")
+}
+
+fn one(group: &Name, registry: &str) -> String {
+    format!("{}/{registry}", all(group))
+}
+
+const NOT_FOUND: u16 = 404;

@@ -1,0 +1,154 @@
+//! What the nouns have in common: plain resources that are listed, shown, made, changed and
+//! deleted.
+
+use ferryway_api::client::{Answer, Ask, escape};
+use http::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::args::{Document, Listing};
+use crate::document;
+use crate::exit::{Exit, Failure};
+use crate::session::Session;
+use crate::table::{self, Row};
+
+/// Shows a whole list.
+pub(super) async fn list<T: Row + Serialize + DeserializeOwned>(
+    session: &Session,
+    path: &str,
+    none: &str,
+) -> Result<Exit, Failure> {
+    let items: Vec<T> = session.client.all(path).await?;
+    show_list(session, &items, none)
+}
+
+/// Shows items that were read.
+pub(super) fn show_list<T: Row + Serialize>(
+    session: &Session,
+    items: &[T],
+    none: &str,
+) -> Result<Exit, Failure> {
+    session
+        .screen
+        .show(&items, |paint| table::of(items, none, paint))?;
+    Ok(Exit::Done)
+}
+
+/// A list's path with what narrows it.
+pub(super) fn narrowed(path: &str, listing: &Listing) -> String {
+    let labels = listing
+        .labels
+        .iter()
+        .map(|label| format!("label={}", escape(label)));
+    let query = listing
+        .query
+        .iter()
+        .map(|text| format!("q={}", escape(text)));
+    let parts: Vec<_> = labels.chain(query).collect();
+    if parts.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{path}?{}", parts.join("&"))
+    }
+}
+
+/// Shows one resource whole.
+pub(super) async fn get(session: &Session, path: &str) -> Result<Exit, Failure> {
+    let found: Value = session.client.get(path).await?;
+    session.screen.show_whole(&found)?;
+    Ok(Exit::Done)
+}
+
+/// Deletes one, after a question on a terminal.
+pub(super) async fn delete(session: &Session, path: &str, what: &str) -> Result<Exit, Failure> {
+    if !session.confirm(&format!("delete {what}?"))? {
+        return Err(Failure::Other("nothing was deleted".to_owned()));
+    }
+    let () = session.client.delete(path).await?;
+    said(session, &format!("{what} is deleted"))
+}
+
+/// Replaces one from a file, or from what a person makes of it in an editor. `added` are the
+/// fields that answers add by themselves: they are not shown to the person.
+pub(super) async fn edit(
+    session: &Session,
+    path: &str,
+    what: &str,
+    document: &Document,
+    added: &[&str],
+) -> Result<Exit, Failure> {
+    if let Some(file) = &document.file {
+        let _: Value = session.client.put(path, &document::read(file)?).await?;
+        return said(session, &format!("{what} is changed"));
+    }
+    let (etag, before) = to_edit(session, path, added).await?;
+    let Some(edited) = document::edit(what, &before)? else {
+        return said(session, &format!("{what} stays as it is"));
+    };
+    match replace(session, path, &edited.value()?, etag.as_deref()).await {
+        Ok(()) => said(session, &format!("{what} is changed")),
+        Err(failure) => Err(edited.keep(failure)),
+    }
+}
+
+/// What a person is given to edit, and the state that it was read in.
+pub(super) async fn to_edit(
+    session: &Session,
+    path: &str,
+    added: &[&str],
+) -> Result<(Option<String>, Value), Failure> {
+    let ask = Ask {
+        method: Method::GET,
+        path,
+        body: None,
+        if_match: None,
+    };
+    let Answer { etag, mut body, .. } = session.client.call::<Value>(ask).await?;
+    if let Some(fields) = body.as_object_mut() {
+        fields.retain(|name, _| !added.contains(&name.as_str()));
+    }
+    Ok((etag, body))
+}
+
+async fn replace(
+    session: &Session,
+    path: &str,
+    body: &Value,
+    if_match: Option<&str>,
+) -> Result<(), Failure> {
+    let ask = Ask {
+        method: Method::PUT,
+        path,
+        body: Some(body),
+        if_match,
+    };
+    session.client.call::<Value>(ask).await?;
+    Ok(())
+}
+
+/// Says to people that something was done; scripts have the exit code.
+pub(super) fn said(session: &Session, what: &str) -> Result<Exit, Failure> {
+    if session.screen.is_for_people() {
+        session.screen.line(what)?;
+    }
+    Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_narrowed_by_what_was_said() {
+        let listing = |labels: &[&str], query: Option<&str>| Listing {
+            labels: labels.iter().map(|&label| label.to_owned()).collect(),
+            query: query.map(str::to_owned),
+        };
+        assert_eq!(narrowed("/services", &listing(&[], None)), "/services");
+        assert_eq!(
+            narrowed("/services", &listing(&["team=core", "x=y"], Some("a b"))),
+            "/services?label=team%3Dcore&label=x%3Dy&q=a%20b",
+        );
+    }
+}

@@ -1,0 +1,187 @@
+//! Resources as files: read, or written by a person in an editor.
+
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::exit::Failure;
+use crate::screen::yaml;
+
+/// Reads a YAML or JSON file; `-` is the standard input.
+pub(crate) fn read(path: &Path) -> Result<Value, Failure> {
+    let (name, text) = if path == Path::new("-") {
+        ("the standard input".to_owned(), read_text(&mut io::stdin()))
+    } else {
+        let text = fs::File::open(path).and_then(|mut file| read_text(&mut file));
+        (path.display().to_string(), text)
+    };
+    let text = text.map_err(Failure::local(format!("cannot read {name}")))?;
+    parse(&name, &text)
+}
+
+/// Gives a body the name that the command line has; one that it has already stays, so that the
+/// control plane can find that the two differ.
+pub(crate) fn named(mut body: Value, name: Option<&str>) -> Value {
+    if let (Value::Object(fields), Some(name)) = (&mut body, name) {
+        fields.entry("name").or_insert_with(|| name.into());
+    }
+    body
+}
+
+/// The name in a body.
+pub(crate) fn name_in(body: &Value) -> Result<&str, Failure> {
+    body["name"].as_str().ok_or_else(|| {
+        Failure::Usage("the file has no name: write one there or on the command line".to_owned())
+    })
+}
+
+/// Lets a person change `before` in their editor. None if nothing was changed.
+///
+/// What was written stays in the file that [`Edited::keep`] names until it was accepted.
+pub(crate) fn edit(what: &str, before: &Value) -> Result<Option<Edited>, Failure> {
+    let text = format!(
+        "# {what}. Save and leave to apply; leave unchanged to do nothing.\n{}",
+        yaml(before)?
+    );
+    let mut file = tempfile::Builder::new()
+        .prefix("ferryway-")
+        .suffix(".yaml")
+        .tempfile()
+        .map_err(Failure::local("cannot make a file to edit"))?;
+    file.write_all(text.as_bytes())
+        .map_err(Failure::local("cannot write a file to edit"))?;
+    run_editor(file.path())?;
+    // By its path: many editors write a new file under the old name.
+    let edited = fs::File::open(file.path())
+        .and_then(|mut file| read_text(&mut file))
+        .map_err(Failure::local("cannot read what was edited"))?;
+    let edited = Edited { file, text: edited };
+    match parse("what was edited", &edited.text) {
+        Ok(after) if after == *before => Ok(None),
+        Ok(_) => Ok(Some(edited)),
+        Err(failure) => Err(edited.keep(failure)),
+    }
+}
+
+/// What a person has written.
+#[derive(Debug)]
+pub(crate) struct Edited {
+    file: tempfile::NamedTempFile,
+    text: String,
+}
+
+impl Edited {
+    /// What it says.
+    pub(crate) fn value(&self) -> Result<Value, Failure> {
+        parse("what was edited", &self.text)
+    }
+
+    /// Keeps the file, because of this failure, and says where.
+    pub(crate) fn keep(self, failure: Failure) -> Failure {
+        let Ok((_, path)) = self.file.keep() else {
+            return failure;
+        };
+        // On standard error, before the failure itself: what was typed must not be lost.
+        let _ = writeln!(io::stderr(), "what you wrote is in {}", path.display());
+        failure
+    }
+}
+
+fn run_editor(path: &Path) -> Result<(), Failure> {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let editor = variable("VISUAL")
+        .or_else(|| variable("EDITOR"))
+        .unwrap_or_else(|| EDITOR_DEFAULT.to_owned());
+    // Through a shell, as others do: `EDITOR="code --wait"` is a command with an argument.
+    let status = Command::new("sh")
+        .args(["-c", &format!("{editor} \"$1\""), "sh"])
+        .arg(path)
+        .status()
+        .map_err(Failure::local(format!("cannot start the editor {editor}")))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(Failure::Other(format!(
+        "the editor {editor} ended with {status}; nothing was changed"
+    )))
+}
+
+fn read_text(from: &mut impl io::Read) -> io::Result<String> {
+    let mut text = String::new();
+    from.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        let what = format!("it is over {FILE_BYTES_MAX} bytes, more than the API takes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
+    }
+    Ok(text)
+}
+
+/// JSON is YAML, too. Only `true` and `false` are booleans: a header whose value is `no` is meant.
+fn parse(name: &str, text: &str) -> Result<Value, Failure> {
+    let options = serde_saphyr::options! { strict_booleans: true };
+    serde_saphyr::from_str_with_options(text, options)
+        .map_err(|error| Failure::Other(format!("cannot read {name} as YAML or JSON: {error}")))
+}
+
+/// The largest file read, in bytes: the largest body that the API takes.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+const EDITOR_DEFAULT: &str = "vi";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[track_caller]
+    fn check(text: &str, expect: Result<Value, &str>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("service.yaml");
+        fs::write(&path, text).unwrap();
+        match (read(&path), expect) {
+            (Ok(value), Ok(expect)) => assert_eq!(value, expect, "{text}"),
+            (Err(failure), Err(part)) => {
+                let text = failure.to_string();
+                assert!(
+                    text.contains(part) && text.contains("service.yaml"),
+                    "{text}"
+                );
+            }
+            (value, _) => panic!("{text}: {value:?}"),
+        }
+    }
+
+    #[test]
+    fn files_in_yaml_and_json() {
+        let value = json!({"name": "httpbin", "routes": [{"name": "a", "paths": ["/a"]}], "n": 1});
+        check(&value.to_string(), Ok(value.clone()));
+        check(
+            "name: httpbin\nroutes:\n- name: a\n  paths: [/a]\nn: 1\n",
+            Ok(value),
+        );
+        check("on: yes\nt: '1'", Ok(json!({"on": "yes", "t": "1"})));
+        check("a: [", Err("cannot read"));
+        check("a: 1\na: 2", Err("cannot read"));
+    }
+
+    #[test]
+    fn yaml_that_is_shown_can_be_read_again() {
+        let value = json!({
+            "text": "a: b\n# no comment", "empty": "", "number-like": "1.0", "null-like": "null",
+            "list": [], "map": {}, "none": null, "on": true, "paths": ["/*", "/{id}"],
+            "long": "x ".repeat(100), "hosts": ["*.example.org"],
+        });
+        assert_eq!(parse("it", &yaml(&value).unwrap()).unwrap(), value);
+    }
+
+    #[test]
+    fn names_from_the_command_line() {
+        assert_eq!(named(json!({}), Some("a")), json!({"name": "a"}));
+        assert_eq!(named(json!({"name": "b"}), Some("a")), json!({"name": "b"}));
+        assert_eq!(named(json!([]), Some("a")), json!([]));
+        assert_eq!(name_in(&json!({"name": "b"})).unwrap(), "b");
+        assert!(name_in(&json!({})).is_err());
+    }
+}
