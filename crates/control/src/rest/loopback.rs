@@ -5,7 +5,7 @@
 //! name of its own that resolves to 127.0.0.1 shows there. Nor can it hide its Origin. And a form
 //! cannot send JSON content types, which every body must have anyway.
 
-use std::net::IpAddr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use axum::http::HeaderMap;
 use axum::http::header::{HOST, ORIGIN};
@@ -37,19 +37,25 @@ pub(super) fn check(headers: &HeaderMap) -> Result<(), ApiError> {
 
 /// Whether `HOST[:PORT]` is this machine's own.
 fn is_loopback(authority: &str) -> bool {
-    let Ok(authority) = authority.parse::<axum::http::uri::Authority>() else {
-        return false;
-    };
-    if authority.as_str().contains('@') {
+    // A bracketed IPv6 address holds colons of its own.
+    let ends = authority.rfind(']').map_or(0, |bracket| bracket + 1);
+    let colon = authority[ends..]
+        .find(':')
+        .map_or(authority.len(), |colon| ends + colon);
+    let (host, port) = authority.split_at(colon);
+    if !port.is_empty() && port[1..].parse::<u16>().is_err() {
         return false;
     }
-    let host = authority.host();
-    let bare = host
+    let inner = host
         .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(host);
-    host.eq_ignore_ascii_case("localhost")
-        || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        .and_then(|rest| rest.strip_suffix(']'));
+    match inner {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback()),
+        None => {
+            host.eq_ignore_ascii_case("localhost")
+                || host.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
+        }
+    }
 }
 
 #[cfg(test)]
@@ -88,6 +94,11 @@ mod tests {
             "[::]",
             "::1",
             "localhost:x",
+            "localhost:",
+            "localhost:1:2",
+            "[::1",
+            "::1]",
+            "[127.0.0.1]",
             "a@127.0.0.1",
             "[fe80::1]",
         ] {

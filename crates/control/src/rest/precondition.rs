@@ -97,12 +97,16 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(values: &[&str], expect: Option<Precondition>) {
+    fn check(values: &[&str], expect: impl Into<Option<Precondition>>) {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(IF_MATCH, value.parse().unwrap());
         }
-        assert_eq!(Precondition::read(&headers).ok(), expect, "{values:?}");
+        assert_eq!(
+            Precondition::read(&headers).ok(),
+            expect.into(),
+            "{values:?}"
+        );
     }
 
     fn tags(tags: &[&str]) -> Option<Precondition> {
@@ -113,9 +117,9 @@ mod tests {
 
     #[test]
     fn headers() {
-        check(&[], Some(Precondition::None));
-        check(&["*"], Some(Precondition::Exists));
-        check(&[" * "], Some(Precondition::Exists));
+        check(&[], Precondition::None);
+        check(&["*"], Precondition::Exists);
+        check(&[" * "], Precondition::Exists);
         check(&["\"a\""], tags(&["\"a\""]));
         check(
             &["\"a\",\"b,c\" , W/\"d\""],

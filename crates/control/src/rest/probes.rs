@@ -14,7 +14,7 @@ use super::count::Counters;
 use super::query::Params;
 use super::standing::Standing;
 use super::url::Url;
-use crate::core::Memory;
+use crate::core::{CommitCost, Memory};
 
 /// Whether the process is up.
 #[utoipa::path(get, path = "/healthz", tag = "process", security(()),
@@ -49,6 +49,7 @@ pub(super) async fn metrics(caller: Caller, params: Params) -> Answer {
     params.none()?;
     let mut text = allowed.core().read(gauges);
     text.push_str(&counters(allowed.counters()));
+    text.push_str(&commits(allowed.core().commit_cost()));
     Ok(([(CONTENT_TYPE, TEXT)], text).into_response())
 }
 
@@ -76,6 +77,28 @@ fn metric(
     for (labels, value) in lines {
         let _ = writeln!(text, "{name}{labels} {value}");
     }
+}
+
+/// What the store's transactions have cost: the time that a write takes, and the disk's share of it.
+fn commits(cost: CommitCost) -> String {
+    let CommitCost { count, took, sync } = cost;
+    let summary = |name: &str, help: &str, sum: std::time::Duration| {
+        let sum = sum.as_secs_f64();
+        format!(
+            "# HELP {name} {help}\n# TYPE {name} summary\n{name}_sum {sum}\n{name}_count {count}\n"
+        )
+    };
+    let took = summary(
+        "ferryway_control_commit_seconds",
+        "From a transaction's call to its answer.",
+        took,
+    );
+    let sync = summary(
+        "ferryway_control_commit_sync_seconds",
+        "The share of it spent waiting for the disk.",
+        sync,
+    );
+    took + &sync
 }
 
 fn gauges(memory: &Memory) -> String {

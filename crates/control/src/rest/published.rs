@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ferryway_api::body::{ServiceBody, SetBody};
 use ferryway_api::{ApiError, Call, HistoryEntry, List, Operation, PublishedService};
 use ferryway_model::Name;
-use ferryway_model::plan::{OperationKind, Request, World};
+use ferryway_model::plan::{Request, World};
 use uuid::Uuid;
 
 use super::access::{Caller, Resource, Verb};
@@ -89,7 +89,7 @@ pub(super) async fn patch_published(
     let (wait, options) = params.wait_and_options()?;
     let precondition = Precondition::read(sent.headers())?;
     let body = sent.patch().await?;
-    let call = Call::set(&body, &group, &service, options);
+    let call = Call::set(&body, &group, &service, options.into());
     perform(
         &allowed,
         Asked {
@@ -120,7 +120,7 @@ pub(super) async fn unpublish(
     let precondition = Precondition::read(sent.headers())?;
     let call = Ok(Call {
         request: Request::Unpublish { group, service },
-        options,
+        options: options.into(),
     });
     perform(
         &allowed,
@@ -173,12 +173,7 @@ pub(super) async fn put_definition(
     let (wait, options) = params.wait_and_options()?;
     let precondition = Precondition::read(sent.headers())?;
     let body = sent.json().await?;
-    let call = Call::edit(&body, &group, &service, options);
-    debug_assert!(
-        call.as_ref()
-            .err()
-            .is_none_or(|bad| bad.kind == OperationKind::Edit)
-    );
+    let call = Call::edit(&body, &group, &service, options.into());
     perform(
         &allowed,
         Asked {

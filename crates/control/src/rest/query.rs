@@ -126,25 +126,14 @@ impl Params {
     ///
     /// # Errors
     /// Something else.
-    pub(super) fn wait_and_options(mut self) -> Result<(WaitQuery, CallOptions), ApiError> {
+    pub(super) fn wait_and_options(mut self) -> Result<(WaitQuery, OptionsQuery), ApiError> {
         let wait = self.take_wait()?;
-        let dry_run = self.parsed("dry_run")?.unwrap_or(false);
-        let expect_plan = self.parsed("expect_plan")?;
-        self.end(&["wait", "dry_run", "expect_plan"])?;
-        let OptionsQuery {
-            dry_run,
-            expect_plan,
-        } = OptionsQuery {
-            dry_run,
-            expect_plan,
+        let options = OptionsQuery {
+            dry_run: self.parsed("dry_run")?.unwrap_or(false),
+            expect_plan: self.parsed("expect_plan")?,
         };
-        Ok((
-            wait,
-            CallOptions {
-                dry_run,
-                expect_plan,
-            },
-        ))
+        self.end(&["wait", "dry_run", "expect_plan"])?;
+        Ok((wait, options))
     }
 
     fn take_list(&mut self) -> Result<ListQuery, ApiError> {
@@ -219,6 +208,19 @@ impl Params {
         Err(ApiError::Query(format!(
             "{name:?} is no query parameter here; {hint}"
         )))
+    }
+}
+
+impl From<OptionsQuery> for CallOptions {
+    fn from(query: OptionsQuery) -> Self {
+        let OptionsQuery {
+            dry_run,
+            expect_plan,
+        } = query;
+        Self {
+            dry_run,
+            expect_plan,
+        }
     }
 }
 

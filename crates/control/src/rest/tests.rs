@@ -3,8 +3,8 @@
 
 mod access;
 mod contract;
+mod delivery;
 mod errors;
-mod events;
 mod idempotency;
 mod lists;
 mod overview;
@@ -186,7 +186,7 @@ impl Reply {
             .unwrap_or_default()
     }
 
-    /// The status; of a refusal each problem as its code and place too.
+    /// The status; of a refusal each error as its code and place too.
     fn line(&self) -> String {
         let mut line = self.status.as_u16().to_string();
         if self.status.as_u16() < 400 {
@@ -208,9 +208,12 @@ impl Reply {
         let problems = body["problems"].as_array().expect("always has problems");
         assert!(!problems.is_empty(), "{body}");
         for problem in problems {
+            let is_warning = problem["severity"] == "warning";
             let text = |field: &str| problem[field].as_str().expect("is a text").to_owned();
             assert!(!text("message").is_empty(), "{problem}");
-            line.push_str(format!(" {} {}", text("code"), text("path")).trim_end());
+            if !is_warning {
+                line.push_str(format!(" {} {}", text("code"), text("path")).trim_end());
+            }
         }
         line
     }

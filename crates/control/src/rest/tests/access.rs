@@ -119,6 +119,8 @@ async fn dev_answers_this_machine_only() {
         assert_eq!(reply.line(), expect, "{headers:?}");
     }
     let foreign = [(HOST.as_str(), "evil.example")];
-    let rebound = api.raw("GET", "/gateway-groups", &foreign, Body::empty()).await;
+    let rebound = api
+        .raw("GET", "/gateway-groups", &foreign, Body::empty())
+        .await;
     assert_eq!(rebound.status, 403, "reads too");
 }

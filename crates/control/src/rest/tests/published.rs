@@ -4,7 +4,7 @@ use super::*;
 
 const PUBLISHED: &str = "/gateway-groups/production/services/httpbin";
 
-fn to_production(binding: Value) -> Value {
+fn to_production(binding: &Value) -> Value {
     json!({"to": [{"group": "production", "binding": binding}]})
 }
 
@@ -13,7 +13,7 @@ fn to_production(binding: Value) -> Value {
 async fn from_test_to_production() {
     let api = Api::furnished().await;
     let sync = "POST /gateway-groups/test/services/httpbin/sync";
-    let mut dry = to_production(nodes("httpbin.org"));
+    let mut dry = to_production(&nodes("httpbin.org"));
     dry["dry_run"] = json!(true);
     let planned = api.check(sync, dry, "200").await;
     assert_eq!(
@@ -23,7 +23,7 @@ async fn from_test_to_production() {
     api.check(&format!("GET {PUBLISHED}"), Value::Null, "404 not_found")
         .await;
 
-    let mut real = to_production(nodes("httpbin.org"));
+    let mut real = to_production(&nodes("httpbin.org"));
     real["expect_plan"] = planned["plan"].clone();
     real["expect_version"] = json!("1.0.0");
     let synced = api.check(sync, real.clone(), "200").await;
@@ -32,7 +32,7 @@ async fn from_test_to_production() {
         (&json!("succeeded"), &json!("sync"), &json!("admin"))
     );
     assert_eq!(synced["plan"], planned["plan"]);
-    let again = api.check(sync, to_production(Value::Null), "200").await;
+    let again = api.check(sync, to_production(&Value::Null), "200").await;
     assert_eq!(again["state"], "unchanged");
     api.check(sync, real, "409 plan_changed expect_plan").await;
 
