@@ -81,12 +81,20 @@ impl Edited {
 
     /// Keeps the file, because of this failure, and says where.
     pub(crate) fn keep(self, failure: Failure) -> Failure {
-        let Ok((_, path)) = self.file.keep() else {
-            return failure;
-        };
-        // On standard error, before the failure itself: what was typed must not be lost.
-        let _ = writeln!(io::stderr(), "what you wrote is in {}", path.display());
+        self.keep_for_later();
         failure
+    }
+
+    /// Keeps the file and says where: what was typed must not be lost.
+    pub(crate) fn keep_for_later(self) {
+        if let Ok((_, path)) = self.file.keep() {
+            // Not on standard output, which is the answer's alone.
+            let _ = writeln!(
+                io::stderr(),
+                "what you wrote is in {}; give it with -f to apply it",
+                path.display()
+            );
+        }
     }
 }
 

@@ -41,9 +41,9 @@ pub(crate) fn text(operation: &Operation, paint: Paint) -> String {
             text.push_str(&rejection(instance, paint));
         }
     }
-    for problem in plan::all_problems(operation) {
-        text.push_str(&problem_line(problem, paint));
-    }
+    // That nobody is there to apply it, the lines above have said.
+    let problems = plan::all_problems(operation).filter(|it| it.code != NO_INSTANCES);
+    text.extend(problems.map(|problem| problem_line(problem, paint)));
     if !operation.state.is_final()
         && let Some(id) = operation.operation
     {
@@ -73,7 +73,7 @@ fn line(operation: &Operation, destination: &Destination, paint: Paint) -> Strin
         | OperationState::Aborted => counts(destination, paint),
     };
     let mut text = what;
-    if let Some(took) = took(operation) {
+    if let Some(took) = took(operation).filter(|_| !destination.instances.is_empty()) {
         text.push_str(&format!("  {took}"));
     }
     if let Some(undo) = undo(operation.kind, destination) {
@@ -86,7 +86,7 @@ fn line(operation: &Operation, destination: &Destination, paint: Paint) -> Strin
 fn counts(destination: &Destination, paint: Paint) -> String {
     let instances = &destination.instances;
     if instances.is_empty() {
-        return paint.warn("no instance online; it takes effect when one comes");
+        return paint.warn("no instance online: it takes effect when one joins");
     }
     let of = |state| instances.iter().filter(|it| it.state == state).count();
     let (applied, all) = (of(DeliveryState::Applied), instances.len());
@@ -213,6 +213,9 @@ pub(crate) fn answered(operation: &Operation) -> String {
     let all = instances().count();
     format!("{}/{} answered", all - pending, count(all, "instance"))
 }
+
+/// The code of the warning that a group has no instance online.
+const NO_INSTANCES: &str = "no_instances";
 
 #[cfg(test)]
 pub(crate) mod samples;

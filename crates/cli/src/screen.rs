@@ -159,10 +159,12 @@ pub(crate) fn problem_line(problem: &Problem, paint: Paint) -> String {
         Severity::Error => paint.bad("error"),
         Severity::Warning => paint.warn("warning"),
     };
+    // What the message names itself is not said twice.
     let about: Vec<&str> = [service, group]
         .into_iter()
         .flatten()
         .map(String::as_str)
+        .filter(|name| !message.contains(name))
         .collect();
     let mut text = format!("  {severity}  ");
     if !about.is_empty() {

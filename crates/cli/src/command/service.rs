@@ -139,7 +139,15 @@ async fn edit_in_place(
         .body(&after)?
         .deliver(session, preview, waiting)
         .await;
-    delivered.map_err(|failure| edited.keep(failure))
+    match delivered {
+        Ok(exit) => {
+            if preview.dry_run {
+                edited.keep_for_later();
+            }
+            Ok(exit)
+        }
+        Err(failure) => Err(edited.keep(failure)),
+    }
 }
 
 fn one(service: &Name) -> String {

@@ -110,6 +110,9 @@ fn end_of(path: &Path) -> io::Result<String> {
     file.read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<_> = text.lines().collect();
+    if lines.is_empty() {
+        return Ok("  (it is empty)".to_owned());
+    }
     let shown = &lines[lines.len().saturating_sub(SHOWN_LINES_MAX)..];
     Ok(shown
         .iter()

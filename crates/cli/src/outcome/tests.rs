@@ -98,9 +98,8 @@ fn several_destinations_each_have_a_line() {
     operation.destinations.push(third);
     insta::assert_snapshot!(text(&operation, Paint::PLAIN), @"
         httpbin in production  3/3 applied  12 ms   undo: ferryway rollback httpbin --in production --to 1.0.0
-        httpbin in staging  no instance online; it takes effect when one comes  12 ms   undo: ferryway unpublish httpbin --in staging
+        httpbin in staging  no instance online: it takes effect when one joins   undo: ferryway unpublish httpbin --in staging
         httpbin in test  nothing to do: httpbin is 1.0.1 in test already
-          warning  production: to[0]: the group has no instance online  (no_instances)
     ");
 }
 
