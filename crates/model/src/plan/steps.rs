@@ -632,7 +632,7 @@ fn conflict_problem(destination: &Destination, conflict: &RouteConflict, edit: b
         .as_ref()
         .map_or_else(|| "any host".to_owned(), |host| format!("the host {host}"));
     let message = format!(
-        "route {name} ({pattern}, {host}) would answer the same requests as route {other_route} of {other_service}, \
+        "route {name} of {service} ({pattern}, {host}) would answer the same requests as route {other_route} of {other_service}, \
          and no rule says which goes first; change a path, host, method, predicate or priority, or disable one of the services"
     );
     let place = if edit {
