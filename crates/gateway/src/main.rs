@@ -1,1 +1,31 @@
-fn main() {}
+//! The gateway's program.
+
+use std::process::ExitCode;
+
+use ferryway_gateway::{Asked, Settings};
+
+fn main() -> ExitCode {
+    let settings = match read() {
+        Ok(Asked::Run(settings)) => settings,
+        Ok(Asked::Told(told)) => told.exit(),
+        Err(why) => return failed(&why),
+    };
+    match ferryway_gateway::run(&settings, read) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => failed(&why),
+    }
+}
+
+/// The settings as they are now: the file named by `--config` may change.
+fn read() -> Result<Asked, String> {
+    Settings::read(std::env::args_os(), |name| std::env::var_os(name))
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the one place where the program says why it ends"
+)]
+fn failed(why: &str) -> ExitCode {
+    eprintln!("ferryway-gateway: {why}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,424 @@
+//! What the gateway is started with.
+
+use std::ffi::OsString;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{CommandFactory, FromArgMatches, Parser};
+use ferryway_model::{Name, Span};
+use ferryway_runtime::settings;
+use http::Uri;
+use ipnet::IpNet;
+
+/// The flags, as people write them.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ferryway-gateway",
+    version,
+    about = "One gateway instance of Ferryway: serves what its gateway group should run.",
+    after_help = settings::HELP
+)]
+struct Flags {
+    /// The delivery address of the control plane; several are tried in turn.
+    #[arg(
+        long,
+        value_name = "URL[,URL…]",
+        value_delimiter = ',',
+        required_unless_present = "static"
+    )]
+    control: Vec<String>,
+    /// The gateway group that this instance belongs to.
+    #[arg(long, value_name = "NAME")]
+    group: String,
+    /// A join token of the group.
+    #[arg(long, value_name = "TOKEN")]
+    join_token: Option<String>,
+    /// The folder of this instance alone; made where it is missing.
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// Where clients are served over HTTP.
+    #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:9080")]
+    http: SocketAddr,
+    /// Where clients are served over TLS, once the group has a certificate.
+    #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:9443")]
+    https: SocketAddr,
+    /// Where this instance tells about itself.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9091")]
+    status: SocketAddr,
+    /// How many threads serve clients; by default one for each core.
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+    /// A DNS server to ask for the names of nodes; may be given again. By default the system's.
+    #[arg(long, value_name = "IP:PORT", value_delimiter = ',')]
+    dns_server: Vec<SocketAddr>,
+    /// Peers whose X-Forwarded-* headers are believed, as addresses or networks.
+    #[arg(long, value_name = "CIDR,…", value_delimiter = ',')]
+    trusted_proxies: Vec<String>,
+    /// How long accepting goes on after a SIGTERM, for whoever still sends clients here.
+    #[arg(long, value_name = "TIME", default_value = "5s")]
+    drain_delay: Span,
+    /// Serve the group's view from this file, without a control plane.
+    #[arg(long = "static", value_name = "FILE", id = "static")]
+    from_file: Option<PathBuf>,
+    /// What is logged: error, warn, info, debug, trace, or a filter in tracing's syntax. Read again
+    /// on SIGHUP. FERRYWAY_LOG goes before it.
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    log_level: String,
+    /// A YAML file with the same names as the flags.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Validate the settings and exit.
+    #[arg(long)]
+    check: bool,
+}
+
+/// What the gateway is started with, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Delivery addresses of control planes, to be tried in turn; at least one.
+    pub control: Vec<String>,
+    /// The group that the instance belongs to.
+    pub group: Name,
+    /// The instance's own folder.
+    pub data_dir: PathBuf,
+    /// Where clients are served over HTTP.
+    pub http: SocketAddr,
+    /// Where clients will be served over TLS.
+    pub https: SocketAddr,
+    /// Where the instance tells about itself.
+    pub status: SocketAddr,
+    /// How many threads serve clients; 1 to [`WORKERS_MAX`].
+    pub workers: usize,
+    /// DNS servers to ask; none: the system's.
+    pub dns_servers: Vec<SocketAddr>,
+    /// Peers whose word about earlier hops is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long accepting goes on once the end is asked for.
+    pub drain_delay: Duration,
+    /// The log's filter.
+    pub log_level: String,
+    /// Validate and exit.
+    pub check: bool,
+}
+
+/// What the arguments ask for.
+#[derive(Debug)]
+pub enum Asked {
+    /// To run with these settings.
+    Run(Box<Settings>),
+    /// To be told something (`--help`, `--version`), or what is wrong with the flags: a text by
+    /// clap that knows its stream and exit code.
+    Told(clap::Error),
+}
+
+/// Most threads that serve clients.
+pub const WORKERS_MAX: usize = 512;
+/// Longest drain delay.
+pub const DRAIN_DELAY_MAX: Duration = Duration::from_secs(3_600);
+
+impl Settings {
+    /// Reads flags, environment and file.
+    ///
+    /// # Errors
+    ///
+    /// A sentence: what is wrong with which setting.
+    pub fn read(
+        args: impl IntoIterator<Item = OsString>,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Asked, String> {
+        let command = Flags::command();
+        let args =
+            settings::arguments(&command, args, environment).map_err(|error| whole(&error))?;
+        let flags = command
+            .try_get_matches_from(args)
+            .and_then(|matches| Flags::from_arg_matches(&matches));
+        match flags {
+            Ok(flags) => flags
+                .checked()
+                .map(|settings| Asked::Run(Box::new(settings))),
+            Err(told) => Ok(Asked::Told(told)),
+        }
+    }
+}
+
+impl Flags {
+    fn checked(self) -> Result<Settings, String> {
+        let Self {
+            control,
+            group,
+            join_token,
+            data_dir,
+            http,
+            https,
+            status,
+            workers,
+            dns_server,
+            trusted_proxies,
+            drain_delay,
+            from_file,
+            log_level,
+            config: _,
+            check,
+        } = self;
+        no_function(join_token.is_some(), from_file.is_some())?;
+        distinct([("--http", http), ("--https", https), ("--status", status)])?;
+        let group = group
+            .parse()
+            .map_err(|error| format!("--group {group:?} is no name of a gateway group: {error}"))?;
+        let control = control.iter().map(|url| control_url(url));
+        let trusted_proxies = trusted_proxies.iter().map(|text| network(text));
+        Ok(Settings {
+            control: control.collect::<Result<_, _>>()?,
+            group,
+            data_dir,
+            http,
+            https,
+            status,
+            workers: worker_count(workers)?,
+            dns_servers: dns_server,
+            trusted_proxies: trusted_proxies.collect::<Result<_, _>>()?,
+            drain_delay: delay(drain_delay)?,
+            log_level,
+            check,
+        })
+    }
+}
+
+/// Flags that are part of the contract, and that this build has no function for.
+fn no_function(join_token: bool, from_file: bool) -> Result<(), String> {
+    if join_token {
+        let why = "--join-token: this build of Ferryway has no enrolment yet; leave it out and use \
+                   a control plane with --dev on this host";
+        return Err(why.to_owned());
+    }
+    if from_file {
+        let why = "--static: this build of Ferryway cannot serve from a file yet; use --control";
+        return Err(why.to_owned());
+    }
+    Ok(())
+}
+
+fn distinct(addresses: [(&str, SocketAddr); 3]) -> Result<(), String> {
+    for (n, (flag, address)) in addresses.iter().enumerate() {
+        let same = addresses[..n]
+            .iter()
+            .find(|(_, other)| other == address && address.port() != 0);
+        if let Some((other, _)) = same {
+            return Err(format!(
+                "{other} and {flag} are both {address}; give them different ports"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Plaintext stays on this machine: whoever sits between would decide what is served.
+fn control_url(text: &str) -> Result<String, String> {
+    let wrong = |why: &str| format!("--control {text:?} {why}, as in http://127.0.0.1:7943");
+    let uri: Uri = text
+        .parse()
+        .map_err(|_| wrong("is no URL; write http://HOST:PORT"))?;
+    match uri.scheme_str() {
+        Some("http") => {}
+        Some("https") => {
+            return Err(wrong(
+                "asks for TLS, which delivery in this build does not have yet; use a control plane \
+                 with --dev on this host",
+            ));
+        }
+        _ => return Err(wrong("is no URL; write http://HOST:PORT")),
+    }
+    if uri.port_u16().is_none() {
+        return Err(wrong("has no port; write http://HOST:PORT"));
+    }
+    if !matches!(uri.path_and_query().map(|it| it.as_str()), None | Some("/")) {
+        return Err(wrong("goes on after the port; write http://HOST:PORT"));
+    }
+    let host = uri.host().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    let is_here = address
+        .parse()
+        .map_or(host == "localhost", |it: IpAddr| it.is_loopback());
+    if !is_here {
+        return Err(wrong(
+            "leads to another host without TLS, and delivery in this build has none yet; use a \
+             control plane with --dev on this host",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    text.parse()
+        .or_else(|_| text.parse().map(|address: IpAddr| address.into()))
+        .map_err(|_| {
+            format!("--trusted-proxies {text:?} is no address or network, as in 10.0.0.0/8")
+        })
+}
+
+fn worker_count(asked: Option<usize>) -> Result<usize, String> {
+    match asked {
+        Some(count @ 1..=WORKERS_MAX) => Ok(count),
+        Some(count) => Err(format!("--workers {count} is not in 1 to {WORKERS_MAX}")),
+        None => {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            Ok(cores.min(WORKERS_MAX))
+        }
+    }
+}
+
+fn delay(span: Span) -> Result<Duration, String> {
+    let delay = span.duration();
+    if delay > DRAIN_DELAY_MAX {
+        return Err(format!("--drain-delay {span} is over {DRAIN_DELAY_MAX:?}"));
+    }
+    Ok(delay)
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USUAL: &str = "--control http://127.0.0.1:7943 --group test --data-dir d";
+
+    #[track_caller]
+    fn read(args: &str, environment: &[(&str, &str)], expect: Result<&str, &str>) {
+        let args = ["ferryway-gateway"].into_iter().chain(args.split(' '));
+        let args = args.filter(|arg| !arg.is_empty()).map(OsString::from);
+        let variable = |name: &str| {
+            let found = environment.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| OsString::from(value))
+        };
+        match (Settings::read(args, variable), expect) {
+            (Ok(Asked::Run(settings)), Ok(part)) => {
+                let shown = format!("{settings:?}");
+                assert!(shown.contains(part), "{part} in {shown}");
+            }
+            (Ok(Asked::Told(told)), Err(part)) => {
+                assert!(told.to_string().contains(part), "{told}")
+            }
+            (Err(why), Err(part)) => assert!(why.contains(part), "{why}"),
+            (read, expect) => panic!("got {read:?}, expected {expect:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn check(args: &str, expect: Result<&str, &str>) {
+        read(&format!("{USUAL} {args}"), &[], expect);
+    }
+
+    #[test]
+    fn defaults() {
+        check(
+            "",
+            Ok("http: 0.0.0.0:9080, https: 0.0.0.0:9443, status: 127.0.0.1:9091"),
+        );
+        check("", Ok("drain_delay: 5s, log_level: \"info\", check: false"));
+        let cores = std::thread::available_parallelism().unwrap();
+        check("", Ok(&format!("workers: {cores}, dns_servers: []")));
+    }
+
+    #[test]
+    fn lists() {
+        check(
+            "--dns-server 127.0.0.1:53 --dns-server [::1]:53",
+            Ok("dns_servers: [127.0.0.1:53, [::1]:53]"),
+        );
+        check(
+            "--trusted-proxies 10.0.0.0/8,::1",
+            Ok("trusted_proxies: [10.0.0.0/8, ::1/128]"),
+        );
+        check(
+            "--control http://localhost:1,http://[::1]:2",
+            Ok(r#"["http://127.0.0.1:7943", "http://localhost:1", "http://[::1]:2"]"#),
+        );
+    }
+
+    #[test]
+    fn the_environment_says_what_flags_do_not() {
+        let environment = [
+            ("FERRYWAY_GROUP", "test"),
+            ("FERRYWAY_DATA_DIR", "d"),
+            ("FERRYWAY_CONTROL", "http://127.0.0.1:1,http://127.0.0.1:2"),
+            ("FERRYWAY_LOG_LEVEL", "debug"),
+        ];
+        read(
+            "",
+            &environment,
+            Ok(r#"["http://127.0.0.1:1", "http://127.0.0.1:2"]"#),
+        );
+        read("--log-level warn", &environment, Ok("log_level: \"warn\""));
+    }
+
+    #[test]
+    fn what_is_missing() {
+        read("--group a --data-dir d", &[], Err("--control"));
+        read(
+            "--control http://127.0.0.1:1 --data-dir d",
+            &[],
+            Err("--group"),
+        );
+        read(
+            "--control http://127.0.0.1:1 --group a",
+            &[],
+            Err("--data-dir"),
+        );
+    }
+
+    #[test]
+    fn what_has_no_function_yet() {
+        check("--join-token t", Err("no enrolment yet"));
+        read(
+            "--static f --group a --data-dir d",
+            &[],
+            Err("cannot serve from a file yet"),
+        );
+        check("--control https://127.0.0.1:7943", Err("asks for TLS"));
+    }
+
+    #[test]
+    fn what_is_wrong() {
+        read(
+            "--control http://127.0.0.1:1 --group A --data-dir d",
+            &[],
+            Err("--group \"A\""),
+        );
+        check("--control 127.0.0.1:7943", Err("write http://HOST:PORT"));
+        check(
+            "--control http://127.0.0.1:7943/x",
+            Err("goes on after the port"),
+        );
+        check(
+            "--control http://10.0.0.1:7943",
+            Err("another host without TLS"),
+        );
+        check("--workers 0", Err("--workers 0 is not in 1 to 512"));
+        check("--drain-delay 2h", Err("--drain-delay 2h is over"));
+        check("--drain-delay 5", Err("--drain-delay"));
+        check(
+            "--trusted-proxies 10.0.0.0/33",
+            Err("\"10.0.0.0/33\" is no address"),
+        );
+        check(
+            "--http 127.0.0.1:1 --status 127.0.0.1:1",
+            Err("--http and --status are both"),
+        );
+        check(
+            "--http 127.0.0.1:0 --status 127.0.0.1:0",
+            Ok("http: 127.0.0.1:0"),
+        );
+        check("--http localhost:80", Err("--http"));
+    }
+}

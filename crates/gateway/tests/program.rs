@@ -1,0 +1,246 @@
+//! The program as it is started by hand or by a supervisor: what it refuses, and how it says so;
+//! what it does without a control plane; how it ends.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
+use std::time::Duration;
+
+use ferryway_testkit::{Program, Signal, curl, eventually, ports};
+use serde_json::json;
+use tempfile::TempDir;
+
+/// How long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A way to start the program, on free ports and an empty data folder.
+struct Setup {
+    files: TempDir,
+    http: u16,
+    https: u16,
+    status: u16,
+}
+
+impl Setup {
+    fn new() -> Self {
+        let [http, https, status] = ports::free();
+        let files = TempDir::new().expect("a temporary folder can be made");
+        Self {
+            files,
+            http,
+            https,
+            status,
+        }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.files.path().join(name).display().to_string()
+    }
+
+    /// Starts it with the usual flags and those of `args`, which go before them. No control plane
+    /// listens where it is told to dial.
+    fn start(&self, args: &[&str]) -> Program {
+        let local = |port: u16| format!("127.0.0.1:{port}");
+        let usual = [
+            ("--control", "http://127.0.0.1:1".to_owned()),
+            ("--group", "test".to_owned()),
+            ("--data-dir", self.path("data")),
+            ("--http", local(self.http)),
+            ("--https", local(self.https)),
+            ("--status", local(self.status)),
+            ("--workers", "2".to_owned()),
+            ("--drain-delay", "0s".to_owned()),
+        ];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ferryway-gateway"));
+        command.args(args);
+        for (flag, value) in usual {
+            if !args.contains(&flag) {
+                command.args([flag, &value]);
+            }
+        }
+        Program::start("ferryway-gateway", command)
+    }
+
+    fn start_and_wait(&self, args: &[&str]) -> Program {
+        let mut program = self.start(args);
+        program.wait_for_http(&self.url("/healthz"), PATIENCE);
+        program
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.status)
+    }
+
+    /// Starts it, and expects that it ends with 1 and one sentence with `part` in it.
+    #[track_caller]
+    fn refuses(&self, args: &[&str], part: &str) {
+        let mut program = self.start(args);
+        let exit = program.wait_exit(PATIENCE);
+        let said = program.stderr();
+        assert_eq!(exit.code(), Some(1), "{said}");
+        let last = said.lines().last().unwrap_or_default();
+        assert!(
+            last.starts_with("ferryway-gateway: ") && last.contains(part),
+            "{part:?} in {said}"
+        );
+        assert_eq!(
+            said.matches("ferryway-gateway: ").count(),
+            1,
+            "one sentence, not {said}"
+        );
+    }
+}
+
+#[test]
+fn it_says_its_version_and_its_flags() {
+    let setup = Setup::new();
+    for (flag, part) in [
+        ("--version", env!("CARGO_PKG_VERSION")),
+        ("--help", "--drain-delay"),
+    ] {
+        let mut program = setup.start(&[flag]);
+        assert_eq!(program.wait_exit(PATIENCE).code(), Some(0));
+        assert!(program.stdout().contains(part), "{}", program.stdout());
+    }
+}
+
+#[test]
+fn check_validates_and_starts_nothing() {
+    let setup = Setup::new();
+    let mut program = setup.start(&["--check"]);
+    assert_eq!(
+        program.wait_exit(PATIENCE).code(),
+        Some(0),
+        "{}",
+        program.stderr()
+    );
+    assert!(!fs::exists(setup.path("data")).unwrap());
+    setup.refuses(&["--check", "--group", "No Name"], "--group \"No Name\"");
+}
+
+#[test]
+fn what_this_build_cannot_do_is_refused() {
+    let setup = Setup::new();
+    setup.refuses(&["--join-token", "t"], "--join-token");
+    setup.refuses(&["--static", "view.json"], "--static");
+    setup.refuses(&["--control", "https://127.0.0.1:7943"], "--control");
+}
+
+#[test]
+fn a_settings_file_is_read_and_its_mistakes_are_named() {
+    let setup = Setup::new();
+    let file = setup.path("gateway.yaml");
+    setup.refuses(&["--config", &file], "cannot read the settings file");
+    fs::write(&file, "grop: test\n").unwrap();
+    setup.refuses(&["--config", &file], "did you mean \"group\"");
+    fs::write(&file, "log-level: \"=,=\"\n").unwrap();
+    setup.refuses(&["--config", &file], "cannot read the log filter");
+}
+
+#[test]
+fn a_busy_port_is_named() {
+    let setup = Setup::new();
+    let busy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let busy = busy.local_addr().unwrap().to_string();
+    setup.refuses(&["--http", &busy], &format!("{busy} is in use"));
+    setup.refuses(&["--status", &busy], &format!("{busy} is in use"));
+}
+
+#[test]
+fn another_instance_is_noticed_before_either_serves() {
+    let setup = Setup::new();
+    let _first = setup.start_and_wait(&[]);
+    let [status] = ports::free();
+    let status = format!("127.0.0.1:{status}");
+    let other = setup.path("other");
+    setup.refuses(&["--status", &status, "--data-dir", &other], "is in use");
+}
+
+#[test]
+fn a_data_folder_that_cannot_be_used_is_named() {
+    let setup = Setup::new();
+    let file = setup.path("file");
+    fs::write(&file, "").unwrap();
+    let below = format!("{file}/data");
+    setup.refuses(&["--data-dir", &below], &below);
+}
+
+#[test]
+fn a_data_folder_belongs_to_one_group_and_one_process() {
+    let setup = Setup::new();
+    let mut first = setup.start_and_wait(&[]);
+    let [http, status] = ports::free();
+    let (http, status) = (format!("127.0.0.1:{http}"), format!("127.0.0.1:{status}"));
+    setup.refuses(&["--http", &http, "--status", &status], &setup.path("data"));
+    first.signal(Signal::TERM);
+    assert_eq!(first.wait_exit(PATIENCE).code(), Some(0));
+    setup.refuses(&["--group", "production"], "test");
+}
+
+#[test]
+fn without_a_control_plane_it_stays_up_and_serves_nobody() {
+    let setup = Setup::new();
+    let mut program = setup.start_and_wait(&[]);
+    let ready = curl([setup.url("/readyz")]);
+    assert_eq!(
+        (ready.status, ready.text().contains("starting")),
+        (503, true),
+        "{}",
+        ready.text()
+    );
+    let refused = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], setup.http)));
+    assert!(refused.is_err(), "{refused:?}");
+
+    let status = curl([setup.url("/status")]).json_of(200);
+    assert_eq!(status["group"], "test");
+    assert_eq!(status["state"], "starting");
+    assert_eq!(status["control"]["connected"], false);
+    assert_eq!(status["effective"], json!(null));
+    assert_eq!(status["listeners"]["https"]["open"], false);
+    let metrics = curl([setup.url("/metrics")]);
+    assert!(
+        metrics.text().contains("\nferryway_control_connected 0\n"),
+        "{}",
+        metrics.text()
+    );
+
+    program.signal(Signal::TERM);
+    assert_eq!(program.wait_exit(PATIENCE).code(), Some(0));
+}
+
+#[test]
+fn it_keeps_its_identity() {
+    let setup = Setup::new();
+    let instance = || {
+        let mut program = setup.start_and_wait(&[]);
+        let instance = curl([setup.url("/status")]).json_of(200)["instance"].clone();
+        program.signal(Signal::INT);
+        assert_eq!(program.wait_exit(PATIENCE).code(), Some(0));
+        instance
+    };
+    assert_eq!(instance(), instance());
+}
+
+#[test]
+fn a_hangup_reads_the_log_level_again() {
+    let setup = Setup::new();
+    let file = setup.path("gateway.yaml");
+    fs::write(&file, "log-level: warn\n").unwrap();
+    let mut program = setup.start_and_wait(&["--config", &file]);
+    assert!(!program.stderr().contains("INFO"), "{}", program.stderr());
+    fs::write(&file, "log-level: info\n").unwrap();
+    program.signal(Signal::HUP);
+    eventually(PATIENCE, "the new log level", || {
+        program
+            .stderr()
+            .contains("log_level=\"info\"")
+            .then_some(())
+    });
+    fs::write(&file, "log-level: \"=,=\"\n").unwrap();
+    program.signal(Signal::HUP);
+    eventually(PATIENCE, "a complaint", || {
+        program.stderr().contains("stays as it was").then_some(())
+    });
+    program.signal(Signal::TERM);
+    assert_eq!(program.wait_exit(PATIENCE).code(), Some(0));
+}
