@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -88,12 +88,26 @@ impl RequestBody {
         Self::Stream(Upload { incoming, progress })
     }
 
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, Self::Empty)
+    }
+
     /// How the upload goes, if there is one.
-    pub(crate) fn progress(&self) -> Option<Rc<Progress>> {
+    pub(crate) fn progress(&self) -> Option<&Rc<Progress>> {
         match self {
             Self::Empty => None,
-            Self::Stream(upload) => Some(Rc::clone(&upload.progress)),
-            Self::Replay(replay) => Some(Rc::clone(replay.progress())),
+            Self::Stream(upload) => Some(&upload.progress),
+            Self::Replay(replay) => Some(replay.progress()),
+        }
+    }
+
+    /// What comes next of it.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenBody>>> {
+        match self {
+            Self::Empty => Poll::Ready(None),
+            Self::Stream(upload) => upload.poll(cx),
+            Self::Replay(replay) => replay.poll(cx),
         }
     }
 }
@@ -104,8 +118,21 @@ impl Upload {
         self.incoming.size_hint().exact()
     }
 
-    pub(crate) fn into_parts(self) -> (Incoming, Rc<Progress>) {
-        (self.incoming, self.progress)
+    pub(crate) fn progress(&self) -> &Rc<Progress> {
+        &self.progress
+    }
+
+    /// What comes next; trailers end here.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenBody>>> {
+        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        Poll::Ready(match frame.map(|frame| frame.map(Frame::into_data)) {
+            Some(Ok(Ok(data))) => Some(Ok(data)),
+            Some(Ok(Err(_))) | None => None,
+            Some(Err(_)) => {
+                self.progress.broken.set(true);
+                Some(Err(BrokenBody::Client))
+            }
+        })
     }
 }
 
@@ -128,113 +155,52 @@ impl Progress {
         self.broken.get()
     }
 
-    pub(crate) fn goes_to(&self, turn: Turn) {
-        // Waiting on is no progress; a frame passed on is, whosever turn it was.
-        if self.turn.replace(turn) != turn || turn == Turn::Upstream {
+    /// Somebody waits for whoever's turn it is; for how long already, if it was theirs before.
+    pub(crate) fn waits_for(&self, turn: Turn) {
+        if self.turn.replace(turn) != turn {
             self.since.set(Instant::now());
         }
     }
 
-    /// Watches one poll of the client's body, and takes off the trailers.
-    pub(crate) fn poll(
-        &self,
-        incoming: &mut Incoming,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, BrokenBody>>> {
-        match Pin::new(incoming).poll_frame(cx) {
-            Poll::Pending => {
-                self.goes_to(Turn::Client);
-                Poll::Pending
-            }
-            Poll::Ready(Some(Err(_))) => {
-                self.broken.set(true);
-                Poll::Ready(Some(Err(BrokenBody::Client)))
-            }
-            Poll::Ready(Some(Ok(frame))) => Poll::Ready(match frame.into_data() {
-                Ok(data) => {
-                    self.goes_to(Turn::Upstream);
-                    Some(Ok(data))
-                }
-                Err(_trailers) => {
-                    self.goes_to(Turn::Answer);
-                    None
-                }
-            }),
-            Poll::Ready(None) => {
-                self.goes_to(Turn::Answer);
-                Poll::Ready(None)
-            }
-        }
-    }
-}
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = BrokenBody;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
-        let polled = match &mut *self {
-            Self::Empty => Poll::Ready(None),
-            Self::Stream(upload) => {
-                let polled = upload.progress.poll(&mut upload.incoming, cx);
-                if upload.incoming.is_end_stream() {
-                    upload.progress.goes_to(Turn::Answer);
-                }
-                polled
-            }
-            Self::Replay(replay) => replay.poll(cx),
-        };
-        polled.map(|item| item.map(|data| data.map(Frame::data)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Empty => true,
-            Self::Stream(upload) => upload.incoming.is_end_stream(),
-            Self::Replay(replay) => replay.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Empty => SizeHint::with_exact(0),
-            Self::Stream(upload) => upload.incoming.size_hint(),
-            Self::Replay(replay) => replay.size_hint(),
-        }
+    /// Something got through, so all waiting begins anew.
+    pub(crate) fn moves(&self) {
+        self.since.set(Instant::now());
     }
 }
 
 /// An upstream's answer on its way to the client. Dropped at its end, it gives the connection back to
 /// the pool; dropped before, it closes it.
 pub(crate) struct Relay {
-    incoming: Incoming,
     lease: Option<Lease>,
-    ended: bool,
     /// Whether the deadline for the next bytes runs.
     waits: bool,
+    /// It has broken off.
+    broken: Option<BrokenBody>,
     exchange: Exchange,
 }
 
 impl Relay {
-    pub(crate) fn new(incoming: Incoming, lease: Lease, exchange: Exchange) -> Self {
+    pub(crate) fn new(lease: Lease, exchange: Exchange) -> Self {
         Self {
-            incoming,
             lease: Some(lease),
-            ended: false,
             waits: false,
+            broken: None,
             exchange,
         }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
-        match Pin::new(&mut self.incoming).poll_frame(cx) {
+        if let Some(broken) = self.broken {
+            return Poll::Ready(Some(Err(broken)));
+        }
+        let Some(lease) = &mut self.lease else {
+            return Poll::Ready(None);
+        };
+        match lease.connection.poll_frame(cx) {
+            Poll::Ready(Some(Err(broken))) => self.break_off(broken, cx),
             Poll::Ready(item) => {
                 self.waits = false;
-                self.ended = item.is_none();
-                Poll::Ready(item.map(|frame| frame.map_err(|_| self.breaks())))
+                Poll::Ready(item)
             }
             Poll::Pending => {
                 if !self.waits {
@@ -247,9 +213,28 @@ impl Relay {
         }
     }
 
-    fn breaks(&self) -> BrokenBody {
+    fn is_end_stream(&self) -> bool {
+        self.lease
+            .as_ref()
+            .is_none_or(|lease| lease.connection.is_end_stream())
+    }
+
+    fn left(&self) -> Option<u64> {
+        self.lease
+            .as_ref()
+            .map_or(Some(0), |lease| lease.connection.left())
+    }
+
+    /// Lets what came before go out to the client, and then breaks off.
+    fn break_off(
+        &mut self,
+        broken: BrokenBody,
+        cx: &Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
         self.exchange.count(&Refusal::UpstreamReset);
-        BrokenBody::Upstream
+        self.broken = Some(broken);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn is_late(&self) -> BrokenBody {
@@ -260,11 +245,7 @@ impl Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        if let Some(lease) = self
-            .lease
-            .take()
-            .filter(|_| self.ended || self.incoming.is_end_stream())
-        {
+        if let Some(lease) = self.lease.take() {
             self.exchange.give_back(lease);
         }
     }
@@ -288,14 +269,16 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Text(text) => text.is_empty(),
-            Self::Relay(relay) => relay.incoming.is_end_stream(),
+            Self::Relay(relay) => relay.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Text(text) => SizeHint::with_exact(text.len() as u64),
-            Self::Relay(relay) => relay.incoming.size_hint(),
+            Self::Relay(relay) => relay
+                .left()
+                .map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
 }

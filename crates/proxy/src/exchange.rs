@@ -114,12 +114,12 @@ impl Exchange {
     /// Turns the upstream's answer into the client's.
     fn relay(mut self, reply: Reply) -> Response<ResponseBody> {
         let Reply { response, lease } = reply;
-        let (mut head, body) = response.into_parts();
+        let (mut head, ()) = response.into_parts();
         headers::to_client(&mut head.headers);
         head.version = Version::HTTP_11;
         self.status = Some(head.status.as_u16());
         self.counts(|route, worker| route.shard(worker).upstream.record(self.started.elapsed()));
-        Response::from_parts(head, ResponseBody::Relay(Relay::new(body, lease, self)))
+        Response::from_parts(head, ResponseBody::Relay(Relay::new(lease, self)))
     }
 
     fn refuse(mut self, refusal: &Refusal) -> Response<ResponseBody> {

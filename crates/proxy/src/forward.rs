@@ -21,8 +21,6 @@ use ferryway_model::RetryOn;
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, Version};
-use http_body::Body as _;
-use hyper::body::Incoming;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
@@ -52,7 +50,7 @@ pub(crate) struct Forward<'a> {
 /// The head of an upstream's answer, and where its body comes from.
 #[derive(Debug)]
 pub(crate) struct Reply {
-    pub(crate) response: Response<Incoming>,
+    pub(crate) response: Response<()>,
     pub(crate) lease: Lease,
 }
 
@@ -203,8 +201,9 @@ impl Forward<'_> {
             host,
         } = picked;
         request.headers_mut().insert(HOST, host);
+        let once = !request.method().is_idempotent();
         let kept = match fresh {
-            false => self.worker.pool().take(&self.route.upstream, id),
+            false => self.worker.pool().take(&self.route.upstream, id, once),
             true => None,
         };
         let reused = kept.is_some();
@@ -249,7 +248,7 @@ impl Forward<'_> {
         state: &EndpointState,
     ) -> Result<Connection, Refusal> {
         let deadline = Instant::now() + self.route.connect_time;
-        let opening = Connection::open(address, self.worker.tasks());
+        let opening = Connection::open(address, self.worker.buffers());
         match self.timer.until(deadline, opening).await {
             Some(Ok(connection)) => {
                 state.connected();
@@ -273,41 +272,31 @@ impl Forward<'_> {
         connection: &mut Connection,
         request: Request<RequestBody>,
         sent: Instant,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<Response<()>, Failure> {
         let patience = Patience {
             body_time: self.limits.body_time,
             send_time: self.route.send_time,
             read_time: self.route.read_time,
             sent,
-            progress: request.body().progress(),
+            progress: request.body().progress().cloned(),
         };
-        let response = connection.send(request);
-        let failure = match patience.wait(self.timer, response).await {
-            Ok(Ok(response)) => return Ok(response),
-            Ok(Err(failure)) => failure,
-            Err(refusal) => Failure {
+        connection.start(request);
+        let answer = patience.wait(self.timer, connection.response()).await;
+        answer.unwrap_or_else(|refusal| {
+            Err(Failure {
                 refusal,
                 request: None,
-            },
-        };
-        let broken = patience.progress.is_some_and(|it| it.is_broken());
-        Err(if broken {
-            Failure {
-                refusal: Refusal::BadRequest("Body Is Malformed"),
-                ..failure
-            }
-        } else {
-            failure
+            })
         })
     }
 }
 
-/// A body whose length nobody said goes in chunks, whatever the method: hyper would send none with a
-/// GET.
+/// A body whose length nobody said goes in chunks, whatever the method: there is no end to it
+/// otherwise.
 fn say_length(head: &mut Parts, body: &RequestBody) {
     let said =
         head.headers.contains_key(CONTENT_LENGTH) || head.headers.contains_key(TRANSFER_ENCODING);
-    if !said && !body.is_end_stream() {
+    if !said && !body.is_empty() {
         head.headers
             .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }

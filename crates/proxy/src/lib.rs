@@ -26,11 +26,13 @@
 //! upstream never sees one and a `101` that nobody asked for is a protocol error.
 
 mod body;
+mod buffers;
 mod client;
 mod client_io;
 mod connection;
 mod exchange;
 mod forward;
+mod h1;
 mod headers;
 mod listen;
 mod metrics;

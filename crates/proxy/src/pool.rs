@@ -67,13 +67,19 @@ impl Pool {
         place.host.clone()
     }
 
-    /// A kept connection that can take a request, if there is one.
-    pub(crate) fn take(&self, upstream: &Upstream, id: EndpointId) -> Option<Connection> {
+    /// A kept connection that can take a request, if there is one; `once` for a request that cannot
+    /// be sent twice.
+    pub(crate) fn take(
+        &self,
+        upstream: &Upstream,
+        id: EndpointId,
+        once: bool,
+    ) -> Option<Connection> {
         let mut places = self.places.borrow_mut();
         let place = places.get_mut(&(upstream.id(), id))?;
         while let Some(Idle { connection, .. }) = place.idle.pop() {
             upstream.let_go(1);
-            if connection.is_ready() {
+            if connection.is_ready() && (!once || connection.is_surely_ready()) {
                 return Some(connection);
             }
         }
@@ -83,7 +89,7 @@ impl Pool {
     /// Keeps a connection whose response is over, if it can take another request and there is room.
     pub(crate) fn give_back(&self, upstream: &Upstream, lease: Lease, now: Instant) {
         let Lease {
-            connection,
+            mut connection,
             key,
             _in_flight,
         } = lease;
@@ -91,7 +97,7 @@ impl Pool {
         let Some(place) = places.get_mut(&key) else {
             return;
         };
-        if connection.is_ready() && upstream.keep_one() {
+        if connection.rests() && upstream.keep_one() {
             place.used = now;
             place.idle.push(Idle {
                 connection,

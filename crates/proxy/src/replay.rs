@@ -6,10 +6,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body::{Body as _, SizeHint};
-use hyper::body::Incoming;
 
-use crate::body::{BrokenBody, Progress, Turn, Upload};
+use crate::body::{BrokenBody, Progress, Upload};
 use crate::settings::REPLAY_BYTES_MAX;
 
 /// One try's view of the body.
@@ -21,17 +19,14 @@ pub(crate) struct Replay {
     number: u32,
     /// Chunks of the tape given so far.
     given: usize,
-    /// What is left of a body of known length.
-    left: Option<u64>,
 }
 
 /// The body, shared by all tries.
 #[derive(Debug)]
 struct Tape {
-    incoming: Incoming,
+    upload: Upload,
     chunks: Vec<Bytes>,
     bytes: usize,
-    length: Option<u64>,
     /// The client's body has been read to its end.
     ended: bool,
     /// More has been sent than is kept.
@@ -43,16 +38,17 @@ struct Tape {
 impl Replay {
     /// Keeps an upload for further tries, if it is not known to be too large.
     pub(crate) fn keep(upload: Upload) -> Result<Self, Upload> {
-        let length = upload.length();
-        if length.is_some_and(|length| length > REPLAY_BYTES_MAX as u64) {
+        if upload
+            .length()
+            .is_some_and(|length| length > REPLAY_BYTES_MAX as u64)
+        {
             return Err(upload);
         }
-        let (incoming, progress) = upload.into_parts();
+        let progress = Rc::clone(upload.progress());
         let tape = Tape {
-            incoming,
+            upload,
             chunks: Vec::new(),
             bytes: 0,
-            length,
             ended: false,
             overflowed: false,
             reader: 0,
@@ -62,7 +58,6 @@ impl Replay {
             progress,
             number: 0,
             given: 0,
-            left: length,
         })
     }
 
@@ -73,7 +68,6 @@ impl Replay {
             progress: Rc::clone(&self.progress),
             number: self.number + 1,
             given: 0,
-            left: self.tape.borrow().length,
         }
     }
 
@@ -83,7 +77,7 @@ impl Replay {
         let whole = !tape.overflowed && !self.progress.is_broken();
         if whole {
             tape.reader = self.number;
-            self.progress.goes_to(Turn::Upstream);
+            self.progress.moves();
         }
         whole
     }
@@ -92,36 +86,17 @@ impl Replay {
         &self.progress
     }
 
-    pub(crate) fn size_hint(&self) -> SizeHint {
-        self.left
-            .map_or_else(SizeHint::default, SizeHint::with_exact)
-    }
-
-    pub(crate) fn is_end_stream(&self) -> bool {
-        let tape = self.tape.borrow();
-        self.left == Some(0) || (tape.ended && self.given >= tape.chunks.len())
-    }
-
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenBody>>> {
         let mut tape = self.tape.borrow_mut();
         if tape.reader != self.number {
             return Poll::Ready(Some(Err(BrokenBody::TakenOver)));
         }
         let polled = match tape.chunks.get(self.given) {
-            Some(chunk) => {
-                self.progress.goes_to(Turn::Upstream);
-                Poll::Ready(Some(Ok(chunk.clone())))
-            }
-            None => tape.read(&self.progress, cx),
+            Some(chunk) => Poll::Ready(Some(Ok(chunk.clone()))),
+            None => tape.read(cx),
         };
-        if let Poll::Ready(Some(Ok(chunk))) = &polled {
+        if let Poll::Ready(Some(Ok(_))) = &polled {
             self.given += 1;
-            self.left = self
-                .left
-                .map(|left| left.saturating_sub(chunk.len() as u64));
-        }
-        if tape.ended && self.given >= tape.chunks.len() {
-            self.progress.goes_to(Turn::Answer);
         }
         polled
     }
@@ -129,20 +104,13 @@ impl Replay {
 
 impl Tape {
     /// Reads on in the client's body, and keeps what comes.
-    fn read(
-        &mut self,
-        progress: &Progress,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, BrokenBody>>> {
+    fn read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenBody>>> {
         if self.ended {
             return Poll::Ready(None);
         }
-        let polled = progress.poll(&mut self.incoming, cx);
+        let polled = self.upload.poll(cx);
         match &polled {
-            Poll::Ready(Some(Ok(chunk))) => {
-                self.keep(chunk);
-                self.ended = self.incoming.is_end_stream();
-            }
+            Poll::Ready(Some(Ok(chunk))) => self.keep(chunk),
             Poll::Ready(None) => self.ended = true,
             Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }

@@ -12,6 +12,7 @@ use http::HeaderValue;
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use crate::buffers::Buffers;
 use crate::metrics::Metrics;
 use crate::pool::Pool;
 use crate::refusal::Refusal;
@@ -23,6 +24,7 @@ use crate::ticks::{TICK, Ticks};
 pub(crate) struct Worker {
     table: RefCell<Cache<Arc<ArcSwap<Table>>, Arc<Table>>>,
     pool: Rc<Pool>,
+    buffers: Rc<Buffers>,
     ticks: Rc<Ticks>,
     tasks: Tasks,
     settings: Rc<Settings>,
@@ -46,6 +48,7 @@ impl Worker {
         Rc::new(Self {
             table: RefCell::new(Cache::new(live.cell())),
             pool: Rc::default(),
+            buffers: Rc::default(),
             ticks: Ticks::new(Instant::now()),
             tasks,
             settings: Rc::new(settings),
@@ -62,6 +65,7 @@ impl Worker {
         Rc::new(Self {
             table: RefCell::new(Cache::new(Arc::new(ArcSwap::new(table)))),
             pool: Rc::clone(&self.pool),
+            buffers: Rc::clone(&self.buffers),
             ticks: Rc::clone(&self.ticks),
             tasks: self.tasks.clone(),
             settings: Rc::clone(&self.settings),
@@ -103,6 +107,10 @@ impl Worker {
 
     pub(crate) fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    pub(crate) fn buffers(&self) -> &Rc<Buffers> {
+        &self.buffers
     }
 
     pub(crate) fn ticks(&self) -> &Rc<Ticks> {

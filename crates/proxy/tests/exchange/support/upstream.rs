@@ -27,7 +27,7 @@ pub(crate) enum Event {
     },
     /// Something came that a strict reader calls malformed.
     Malformed(String),
-    /// The other side closed while nothing was sent.
+    /// The connection is closed: the other side did while nothing was sent, or the script did.
     Closed { connection: usize },
 }
 
@@ -148,6 +148,7 @@ fn play(
                 }
                 "close" => {
                     let _ = socket.shutdown(Shutdown::Both);
+                    let _ = events.send(Event::Closed { connection });
                     return;
                 }
                 "reset" => {

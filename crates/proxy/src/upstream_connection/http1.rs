@@ -1,0 +1,407 @@
+//! HTTP/1.1 towards an upstream.
+//!
+//! Everything runs in the task of the exchange: its future sends the request and reads the head of
+//! the response, the response's body goes on with both. There is no task and no channel between.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use http::header::TRANSFER_ENCODING;
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body::Frame;
+use hyper::ext::ReasonPhrase;
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
+use tokio::net::TcpStream;
+
+use super::Failure;
+use crate::body::{BrokenBody, Progress, RequestBody, Turn};
+use crate::buffers::{BUFFER_BYTES, Buffers};
+use crate::h1::{self, Decoded, Decoder, Malformed, ResponseHead};
+use crate::refusal::Refusal;
+use crate::settings::RESPONSE_HEAD_BYTES_MAX;
+
+/// A connection that speaks HTTP/1.1.
+pub(crate) struct Http1 {
+    socket: TcpStream,
+    buffers: Rc<Buffers>,
+    /// Read and not decoded yet; without room while nothing is in flight.
+    read: BytesMut,
+    out: Output,
+    upload: Option<Upload>,
+    /// The request, until the first byte of it is written.
+    untouched: Option<Box<Parts>>,
+    method: Method,
+    /// Where the response's body ends.
+    body: Decoder,
+    /// Whether the connection may serve another request after this one.
+    keep_alive: bool,
+    informational: u32,
+}
+
+/// What is to be written: `text`, then `chunk`, then `tail`.
+#[derive(Debug, Default)]
+struct Output {
+    text: Vec<u8>,
+    /// How much of `text` is written.
+    written: usize,
+    chunk: Bytes,
+    tail: &'static [u8],
+}
+
+/// A request's body that is being sent.
+#[derive(Debug)]
+struct Upload {
+    body: RequestBody,
+    progress: Option<Rc<Progress>>,
+    chunked: bool,
+}
+
+/// Why an upload cannot go on.
+enum Stuck {
+    /// The upstream takes no more. What it has to say may tell why.
+    Upstream,
+    /// The client's body broke off.
+    Client(BrokenBody),
+}
+
+impl Http1 {
+    pub(super) fn new(socket: TcpStream, buffers: Rc<Buffers>) -> Self {
+        Self {
+            socket,
+            buffers,
+            read: BytesMut::new(),
+            out: Output::default(),
+            upload: None,
+            untouched: None,
+            method: Method::GET,
+            body: Decoder::Done,
+            keep_alive: true,
+            informational: 0,
+        }
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        // Nothing is asked of the system unless it has told of news.
+        let news = self.socket.try_read(&mut [0]);
+        self.keep_alive && news.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    pub(super) fn is_surely_ready(&self) -> bool {
+        let news = SockRef::from(&self.socket).peek(&mut [std::mem::MaybeUninit::uninit()]);
+        self.keep_alive && news.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    pub(super) fn start(&mut self, request: Request<RequestBody>) {
+        let (head, body) = request.into_parts();
+        let target = head.uri.path_and_query().map_or("/", |it| it.as_str());
+        h1::write_request_line(&head.method, target, &mut self.out.text);
+        h1::write_headers(&head.headers, &mut self.out.text);
+        self.out.text.extend_from_slice(b"\r\n");
+        self.method = head.method.clone();
+        self.upload = Some(Upload {
+            progress: body.progress().cloned(),
+            chunked: head.headers.contains_key(TRANSFER_ENCODING),
+            body,
+        });
+        self.untouched = Some(Box::new(head));
+        // Until the end of the response says otherwise.
+        self.keep_alive = false;
+        self.informational = 0;
+        self.read = self.buffers.take();
+    }
+
+    pub(super) fn left(&self) -> Option<u64> {
+        self.body.left()
+    }
+
+    pub(super) fn rests(&mut self) -> bool {
+        let sent = self.upload.is_none() && self.out.is_empty();
+        let over = self.keep_alive && sent && self.body.is_done() && self.read.is_empty();
+        self.buffers.give_back(std::mem::take(&mut self.read));
+        over
+    }
+
+    pub(super) fn poll_response(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<()>, Failure>> {
+        match self.poll_upload(cx) {
+            Err(Stuck::Upstream) if self.untouched.is_some() => {
+                return Poll::Ready(Err(self.hand_back()));
+            }
+            Err(Stuck::Upstream) => self.gives_up_sending(),
+            Err(Stuck::Client(_)) => {
+                let broken = Refusal::BadRequest("Body Is Malformed");
+                return Poll::Ready(Err(failed(broken)));
+            }
+            Ok(()) => {}
+        }
+        loop {
+            match self.read_head() {
+                Ok(Some(response)) => return Poll::Ready(Ok(response)),
+                Ok(None) => {}
+                Err(Malformed) => return Poll::Ready(Err(failed(Refusal::UpstreamProtocol))),
+            }
+            match ready!(self.poll_read(cx)) {
+                Ok(read) if read > 0 => {}
+                _closed => return Poll::Ready(Err(failed(Refusal::UpstreamReset))),
+            }
+        }
+    }
+
+    pub(super) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
+        match self.poll_upload(cx) {
+            Err(Stuck::Upstream) => self.gives_up_sending(),
+            Err(Stuck::Client(broken)) => return Poll::Ready(Some(Err(broken))),
+            Ok(()) => {}
+        }
+        loop {
+            match self.body.decode(&mut self.read) {
+                Ok(Decoded::Data(data)) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Ok(Decoded::End(None)) => return Poll::Ready(None),
+                Ok(Decoded::End(Some(trailers))) => {
+                    return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                }
+                Ok(Decoded::More) => {}
+                Err(Malformed) => return Poll::Ready(Some(Err(BrokenBody::Upstream))),
+            }
+            match ready!(self.poll_read(cx)) {
+                Ok(read) if read > 0 => {}
+                Ok(_) if self.body.closed() => return Poll::Ready(None),
+                _broken => return Poll::Ready(Some(Err(BrokenBody::Upstream))),
+            }
+        }
+    }
+
+    /// Reads a response's head, and passes over those that are not the last word.
+    fn read_head(&mut self) -> Result<Option<Response<()>>, Malformed> {
+        loop {
+            let mut headers = HeaderMap::new();
+            let head = h1::read_response(&mut self.read, &self.method, &mut headers)?;
+            let Some(head) = head else {
+                let too_long = self.read.len() >= RESPONSE_HEAD_BYTES_MAX;
+                return if too_long { Err(Malformed) } else { Ok(None) };
+            };
+            // Nobody asked to switch protocols.
+            if head.status == StatusCode::SWITCHING_PROTOCOLS {
+                return Err(Malformed);
+            }
+            if !head.status.is_informational() {
+                return Ok(Some(self.begin_body(head, headers)));
+            }
+            self.informational += 1;
+            if self.informational > INFORMATIONAL_MAX {
+                return Err(Malformed);
+            }
+        }
+    }
+
+    fn begin_body(&mut self, head: ResponseHead, headers: HeaderMap) -> Response<()> {
+        let ResponseHead {
+            status,
+            reason,
+            body,
+            keep_alive,
+        } = head;
+        self.keep_alive = keep_alive;
+        self.body = body;
+        let mut response = Response::new(());
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        if let Some(reason) = reason.and_then(|reason| ReasonPhrase::try_from(reason).ok()) {
+            response.extensions_mut().insert(reason);
+        }
+        response
+    }
+
+    /// Reads more; how much.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let want = self.body.left().map_or(BUFFER_BYTES, |left| {
+            usize::try_from(left)
+                .unwrap_or(READ_BYTES_MAX)
+                .clamp(BUFFER_BYTES, READ_BYTES_MAX)
+        });
+        if self.read.capacity() - self.read.len() < want / 2 {
+            self.read.reserve(want);
+        }
+        let read = std::pin::pin!(self.socket.read_buf(&mut self.read));
+        read.poll(cx)
+    }
+
+    /// Writes what there is to write, until the socket or the client's body has to be waited for.
+    fn poll_upload(&mut self, cx: &mut Context<'_>) -> Result<(), Stuck> {
+        if self.upload.is_none() && self.out.is_empty() {
+            return Ok(());
+        }
+        loop {
+            // A body that is there already goes with the head, in one write.
+            let waits = self.fill_output(cx)?;
+            while !self.out.is_empty() {
+                match self.out.poll_write(&mut self.socket, cx) {
+                    Poll::Pending => {
+                        self.waits_for(Turn::Upstream);
+                        return Ok(());
+                    }
+                    Poll::Ready(true) => {
+                        self.untouched = None;
+                        self.progress().inspect(|progress| progress.moves());
+                    }
+                    Poll::Ready(false) => return Err(Stuck::Upstream),
+                }
+            }
+            if self.upload.is_none() {
+                return Ok(());
+            }
+            if waits {
+                self.waits_for(Turn::Client);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes the next part of the body to write; whether there is none for now.
+    fn fill_output(&mut self, cx: &mut Context<'_>) -> Result<bool, Stuck> {
+        let Some(upload) = &mut self.upload else {
+            return Ok(false);
+        };
+        if !self.out.has_room() {
+            return Ok(false);
+        }
+        match upload.body.poll(cx) {
+            Poll::Pending => return Ok(true),
+            Poll::Ready(Some(Ok(data))) => self.out.push(data, upload.chunked),
+            Poll::Ready(Some(Err(broken))) => return Err(Stuck::Client(broken)),
+            Poll::Ready(None) => {
+                if upload.chunked {
+                    h1::write_chunk_end(&mut self.out.text);
+                }
+                upload
+                    .progress
+                    .as_ref()
+                    .inspect(|it| it.waits_for(Turn::Answer));
+                self.upload = None;
+            }
+        }
+        Ok(false)
+    }
+
+    fn progress(&self) -> Option<&Rc<Progress>> {
+        self.upload
+            .as_ref()
+            .and_then(|upload| upload.progress.as_ref())
+    }
+
+    fn waits_for(&self, turn: Turn) {
+        self.progress().inspect(|progress| progress.waits_for(turn));
+    }
+
+    /// The upstream takes no more of the request: only what it has to say counts now.
+    fn gives_up_sending(&mut self) {
+        self.waits_for(Turn::Answer);
+        self.upload = None;
+        self.out = Output::default();
+        self.keep_alive = false;
+    }
+
+    fn hand_back(&mut self) -> Failure {
+        let body = self
+            .upload
+            .take()
+            .map_or(RequestBody::Empty, |upload| upload.body);
+        let head = self.untouched.take();
+        Failure {
+            refusal: Refusal::UpstreamReset,
+            request: head.map(|head| Box::new(Request::from_parts(*head, body))),
+        }
+    }
+}
+
+impl Output {
+    fn is_empty(&self) -> bool {
+        self.written == self.text.len() && self.chunk.is_empty() && self.tail.is_empty()
+    }
+
+    /// Whether another part may be added.
+    fn has_room(&self) -> bool {
+        self.chunk.is_empty() && self.tail.is_empty() && self.text.len() < COPY_BYTES_MAX
+    }
+
+    /// Adds a part of a body: copied if it is small, as one write costs more than a copy.
+    fn push(&mut self, data: Bytes, chunked: bool) {
+        if chunked {
+            h1::chunk_line(data.len(), &mut self.text);
+        }
+        let tail: &[u8] = if chunked { b"\r\n" } else { b"" };
+        if data.len() <= COPY_BYTES_MAX {
+            self.text.extend_from_slice(&data);
+            self.text.extend_from_slice(tail);
+        } else {
+            self.chunk = data;
+            self.tail = tail;
+        }
+    }
+
+    /// Writes some; whether the socket took it.
+    fn poll_write(&mut self, socket: &mut TcpStream, cx: &mut Context<'_>) -> Poll<bool> {
+        let text = &self.text[self.written..];
+        let socket = Pin::new(socket);
+        let written = if self.chunk.is_empty() && self.tail.is_empty() {
+            ready!(socket.poll_write(cx, text))
+        } else {
+            let parts = [
+                IoSlice::new(text),
+                IoSlice::new(&self.chunk),
+                IoSlice::new(self.tail),
+            ];
+            ready!(socket.poll_write_vectored(cx, &parts))
+        };
+        let written = written.unwrap_or(0);
+        self.advance(written);
+        Poll::Ready(written > 0)
+    }
+
+    fn advance(&mut self, written: usize) {
+        let from_text = written.min(self.text.len() - self.written);
+        self.written += from_text;
+        let from_chunk = (written - from_text).min(self.chunk.len());
+        self.chunk.advance(from_chunk);
+        self.tail = &self.tail[written - from_text - from_chunk..];
+        if self.written == self.text.len() {
+            self.text.clear();
+            self.written = 0;
+        }
+    }
+}
+
+impl fmt::Debug for Http1 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http1")
+            .field("socket", &self.socket)
+            .field("body", &self.body)
+            .field("keep_alive", &self.keep_alive)
+            .finish_non_exhaustive()
+    }
+}
+
+fn failed(refusal: Refusal) -> Failure {
+    Failure {
+        refusal,
+        request: None,
+    }
+}
+
+/// Interim responses (1xx) that are passed over before a response.
+const INFORMATIONAL_MAX: u32 = 16;
+/// How much of a body is read at once, in bytes.
+const READ_BYTES_MAX: usize = 64 * 1024;
+/// How much of a body is copied behind what is written already, in bytes.
+const COPY_BYTES_MAX: usize = 8 * 1024;
