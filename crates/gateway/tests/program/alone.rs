@@ -1,95 +1,12 @@
-//! The program as it is started by hand or by a supervisor: what it refuses, and how it says so;
-//! what it does without a control plane; how it ends.
+//! What the program refuses, and how it says so; what it does without a control plane.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::Command;
-use std::time::Duration;
 
-use ferryway_testkit::{Program, Signal, curl, eventually, ports};
+use ferryway_testkit::{Signal, curl, eventually, ports};
 use serde_json::json;
-use tempfile::TempDir;
 
-/// How long anything may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A way to start the program, on free ports and an empty data folder.
-struct Setup {
-    files: TempDir,
-    http: u16,
-    https: u16,
-    status: u16,
-}
-
-impl Setup {
-    fn new() -> Self {
-        let [http, https, status] = ports::free();
-        let files = TempDir::new().expect("a temporary folder can be made");
-        Self {
-            files,
-            http,
-            https,
-            status,
-        }
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.files.path().join(name).display().to_string()
-    }
-
-    /// Starts it with the usual flags and those of `args`, which go before them. No control plane
-    /// listens where it is told to dial.
-    fn start(&self, args: &[&str]) -> Program {
-        let local = |port: u16| format!("127.0.0.1:{port}");
-        let usual = [
-            ("--control", "http://127.0.0.1:1".to_owned()),
-            ("--group", "test".to_owned()),
-            ("--data-dir", self.path("data")),
-            ("--http", local(self.http)),
-            ("--https", local(self.https)),
-            ("--status", local(self.status)),
-            ("--workers", "2".to_owned()),
-            ("--drain-delay", "0s".to_owned()),
-        ];
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ferryway-gateway"));
-        command.args(args);
-        for (flag, value) in usual {
-            if !args.contains(&flag) {
-                command.args([flag, &value]);
-            }
-        }
-        Program::start("ferryway-gateway", command)
-    }
-
-    fn start_and_wait(&self, args: &[&str]) -> Program {
-        let mut program = self.start(args);
-        program.wait_for_http(&self.url("/healthz"), PATIENCE);
-        program
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.status)
-    }
-
-    /// Starts it, and expects that it ends with 1 and one sentence with `part` in it.
-    #[track_caller]
-    fn refuses(&self, args: &[&str], part: &str) {
-        let mut program = self.start(args);
-        let exit = program.wait_exit(PATIENCE);
-        let said = program.stderr();
-        assert_eq!(exit.code(), Some(1), "{said}");
-        let last = said.lines().last().unwrap_or_default();
-        assert!(
-            last.starts_with("ferryway-gateway: ") && last.contains(part),
-            "{part:?} in {said}"
-        );
-        assert_eq!(
-            said.matches("ferryway-gateway: ").count(),
-            1,
-            "one sentence, not {said}"
-        );
-    }
-}
+use crate::setup::{PATIENCE, Setup};
 
 #[test]
 fn it_says_its_version_and_its_flags() {
