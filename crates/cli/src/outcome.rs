@@ -168,40 +168,48 @@ fn rejection(instance: &InstanceDelivery, paint: Paint) -> String {
 
 /// The command that brings back what was there before; none where there is no single one.
 pub(crate) fn undo(kind: OperationKind, destination: &Destination) -> Option<String> {
-    let Destination {
-        group,
-        service,
-        from_version,
-        from_digest,
-        changes,
-        ..
-    } = destination;
-    let place = format!("{service} --in {group}");
+    let place = format!("{} --in {}", destination.service, destination.group);
     match kind {
         OperationKind::Enable => Some(format!("ferryway disable {place}")),
         OperationKind::Disable => Some(format!("ferryway enable {place}")),
-        OperationKind::Binding => {
-            let flags = binding::flags(&changes.binding.as_ref()?.before)?;
-            Some(format!("ferryway bind {place} {flags}"))
-        }
+        OperationKind::Binding => rebind(&place, destination),
         // It would have to be published again, with a new number, or synced from elsewhere.
         OperationKind::Unpublish => None,
         OperationKind::Publish
         | OperationKind::Sync
         | OperationKind::Rollback
-        | OperationKind::Edit => {
-            let Some(digest) = from_digest else {
-                return Some(format!("ferryway unpublish {place}"));
-            };
-            let to = from_version.as_ref().unwrap_or(digest);
-            let with_binding = if changes.binding.is_some() {
-                " --with-binding"
-            } else {
-                ""
-            };
-            Some(format!("ferryway rollback {place} --to {to}{with_binding}"))
-        }
+        | OperationKind::Edit => match &destination.from_digest {
+            None => Some(format!("ferryway unpublish {place}")),
+            // A rollback finds the latest entry of a version, which has the new binding.
+            Some(_) if runs_the_same(destination) => rebind(&place, destination),
+            Some(digest) => Some(roll_back(&place, digest, destination)),
+        },
     }
+}
+
+fn runs_the_same(destination: &Destination) -> bool {
+    let Destination {
+        from_version,
+        from_digest,
+        version,
+        digest,
+        ..
+    } = destination;
+    (from_version, from_digest) == (version, digest)
+}
+
+fn roll_back(place: &str, digest: &str, destination: &Destination) -> String {
+    let to = destination.from_version.as_deref().unwrap_or(digest);
+    let with_binding = match &destination.changes.binding {
+        Some(_) => " --with-binding",
+        None => "",
+    };
+    format!("ferryway rollback {place} --to {to}{with_binding}")
+}
+
+fn rebind(place: &str, destination: &Destination) -> Option<String> {
+    let flags = binding::flags(&destination.changes.binding.as_ref()?.before)?;
+    Some(format!("ferryway bind {place} {flags}"))
 }
 
 /// How many instances have answered, for a line that is written over.

@@ -140,6 +140,20 @@ fn what_brings_it_back() {
         Some("ferryway bind httpbin --in production --node a:80"),
     );
     check(OperationKind::Binding, |_| {}, None);
+    // Another number for the same content is undone as any other.
+    let same_content: fn(&mut Destination) = |it| it.digest.clone_from(&it.from_digest);
+    check(OperationKind::Sync, same_content, Some(&to("1.0.0")));
+    check(
+        OperationKind::Sync,
+        |it| {
+            it.digest.clone_from(&it.from_digest);
+            it.version.clone_from(&it.from_version);
+            let before = json!({"nodes": [{"host": "a", "port": 80}]});
+            let after = json!({"nodes": [{"host": "b", "port": 80}]});
+            it.changes.binding = Some(BeforeAfter { before, after });
+        },
+        Some("ferryway bind httpbin --in production --node a:80"),
+    );
     check(
         OperationKind::Enable,
         |_| {},
