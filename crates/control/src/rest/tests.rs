@@ -32,7 +32,7 @@ const TOKEN: &str = "fw_a-token-of-the-administrator-for-tests";
 
 /// A control plane of its own, on a folder that goes with it.
 struct Api {
-    _dir: TempDir,
+    dir: TempDir,
     tasks: Tasks,
     clock: Clock,
     core: Core,
@@ -55,18 +55,30 @@ impl Api {
     async fn with(access: Access) -> Self {
         let dir = tempfile::tempdir().expect("a folder can be made");
         let clock = Clock::manual("2026-11-24T12:00:00Z".parse().expect("is a time"));
+        Self::on(dir, clock, access).await
+    }
+
+    async fn on(dir: TempDir, clock: Clock, access: Access) -> Self {
         let tasks = Tasks::new("test");
         let core = Core::open(dir.path(), clock.clone(), &tasks)
             .await
             .expect("opens");
         let router = router(core.clone(), access, clock.clone(), tasks.stopping());
         Self {
-            _dir: dir,
+            dir,
             tasks,
             clock,
             core,
             router,
         }
+    }
+
+    /// Stops, and starts again on the same folder.
+    async fn again(self) -> Self {
+        assert!(self.tasks.stop(Duration::from_secs(5)).await);
+        self.core.close().await;
+        let Self { dir, clock, .. } = self;
+        Self::on(dir, clock, Access::Token(TOKEN.to_owned())).await
     }
 
     /// Two groups, `test` and `production`; httpbin in the hub, and as 1.0.0 in `test`.

@@ -2,6 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use ferryway_api::{
+    AuditEntry, Compare, Group, HistoryEntry, List, Matrix, Operation, PublishedService, Registry,
+    Service, Version,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::*;
 
 /// Every path and method of api.md that this build has.
@@ -233,4 +240,35 @@ async fn errors_are_explained_where_their_type_says() {
     );
     api.check("GET //problems/none", Value::Null, "404 not_found")
         .await;
+}
+
+/// What is answered reads as the type that the document names, and nothing of it is lost.
+#[tokio::test]
+async fn answers_are_what_the_document_says() {
+    async fn check<T: Serialize + DeserializeOwned>(api: &Api, path: &str) {
+        let answer = api.get(path).await.json();
+        let read: T = serde_json::from_value(answer.clone())
+            .unwrap_or_else(|error| panic!("{path}: {error}: {answer}"));
+        assert_eq!(serde_json::to_value(read).unwrap(), answer, "{path}");
+    }
+    let api = Api::furnished().await;
+    let registry = json!({"kind": "dns", "title": "DNS"});
+    api.check("PUT /gateway-groups/test/registries/dns", registry, "201")
+        .await;
+    let service = "/gateway-groups/test/services/httpbin";
+    check::<List<Group>>(&api, "/gateway-groups").await;
+    check::<Group>(&api, "/gateway-groups/test").await;
+    check::<List<Registry>>(&api, "/gateway-groups/test/registries").await;
+    check::<Registry>(&api, "/gateway-groups/test/registries/dns").await;
+    check::<List<Service>>(&api, "/services").await;
+    check::<Service>(&api, "/services/httpbin").await;
+    check::<List<Version>>(&api, "/services/httpbin/versions").await;
+    check::<Version>(&api, "/services/httpbin/versions/1.0.0").await;
+    check::<List<PublishedService>>(&api, "/gateway-groups/test/services").await;
+    check::<PublishedService>(&api, service).await;
+    check::<List<HistoryEntry>>(&api, &format!("{service}/history")).await;
+    check::<List<Operation>>(&api, "/operations").await;
+    check::<List<AuditEntry>>(&api, "/audit").await;
+    check::<Matrix>(&api, "/matrix").await;
+    check::<Compare>(&api, "/compare?a=test&b=production").await;
 }

@@ -1,8 +1,8 @@
 //! Operations under way: what is answered while delivery goes on, and what is said of it.
 
-use ferryway_delivery::{Peer, Presence, Source as Feeds};
+use ferryway_delivery::{Peer, Presence};
 use ferryway_model::{Key, Name};
-use ferryway_proto::{Ack, AckStage, Fault, Hello, Limits, Nack, Position, Source, Stage};
+use ferryway_proto::{Ack, AckStage, Epoch, Fault, Hello, Limits, Nack, Position, Source, Stage};
 use uuid::Uuid;
 
 use super::*;
@@ -54,12 +54,20 @@ impl Puppet {
         puppet
     }
 
+    /// Where its group's view is.
     fn position(&self) -> Position {
-        self.core
-            .feed(&self.peer.group)
-            .expect("the group has a feed")
-            .head()
-            .position()
+        let head = self
+            .core
+            .read(|memory| memory.groups[&self.peer.group].head);
+        let epoch = Epoch {
+            store: Uuid::nil(),
+            restores: 0,
+        };
+        Position {
+            epoch,
+            revision: head.revision,
+            root: head.root,
+        }
     }
 
     fn applies(&self) {
@@ -235,7 +243,9 @@ async fn rejected_and_held() {
         .await;
     puppet.core.disconnected(&puppet.peer);
     assert_eq!(api.get(&path).await.json()["state"], "offline");
-    // The store is told of instances in the background; forgetting one needs no such news.
+    // Known from the store only, as after a restart.
+    let api = api.again().await;
+    assert_eq!(api.get(&path).await.json()["state"], "offline");
     api.check(&format!("DELETE {path}"), Value::Null, "204")
         .await;
     api.check(&format!("GET {path}"), Value::Null, "404 not_found")
