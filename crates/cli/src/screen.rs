@@ -1,7 +1,6 @@
 //! What is written to the terminal, the pipe or the file.
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
 use ferryway_api::{Problem, Severity};
@@ -117,8 +116,8 @@ fn complaint(failure: &Failure, paint: Paint) -> String {
     let mut text = format!("{} ", paint.bad("error:"));
     match failure.problems() {
         [] => text.push_str(&format!("{}\n", with_causes(failure))),
-        // What the failure says is then the problem and its place.
-        [only] => text.push_str(&format!("{failure}  {}\n", code_text(&only.code, paint))),
+        // What the failure says itself is this problem, without whom it concerns.
+        [only] => text.push_str(&format!("{}\n", problem_text(only, paint))),
         several => {
             text.push_str(&format!("{} problems\n", several.len()));
             text.extend(several.iter().map(|problem| problem_line(problem, paint)));
@@ -141,24 +140,25 @@ fn with_causes(failure: &Failure) -> String {
     text
 }
 
-fn code_text(code: &str, paint: Paint) -> String {
-    paint.dim(&format!("({code})"))
-}
-
 /// A problem in a line: `  error  routes[3].paths[0]: what to do  (invalid)`.
 pub(crate) fn problem_line(problem: &Problem, paint: Paint) -> String {
+    let severity = match problem.severity {
+        Severity::Error => paint.bad("error"),
+        Severity::Warning => paint.warn("warning"),
+    };
+    format!("  {severity}  {}\n", problem_text(problem, paint))
+}
+
+/// Whom it concerns, where it is, what to do, and its code.
+fn problem_text(problem: &Problem, paint: Paint) -> String {
     let Problem {
-        severity,
+        severity: _,
         code,
         path,
         message,
         group,
         service,
     } = problem;
-    let severity = match severity {
-        Severity::Error => paint.bad("error"),
-        Severity::Warning => paint.warn("warning"),
-    };
     // What the message names itself is not said twice.
     let about: Vec<&str> = [service, group]
         .into_iter()
@@ -166,14 +166,10 @@ pub(crate) fn problem_line(problem: &Problem, paint: Paint) -> String {
         .map(String::as_str)
         .filter(|name| !message.contains(name))
         .collect();
-    let mut text = format!("  {severity}  ");
-    if !about.is_empty() {
-        let _ = write!(text, "{}: ", about.join(" in "));
-    }
-    if !path.is_empty() {
-        let _ = write!(text, "{path}: ");
-    }
-    let _ = writeln!(text, "{message}  {}", code_text(code, paint));
+    let places = [about.join(" in "), path.clone()];
+    let places = places.iter().filter(|place| !place.is_empty());
+    let mut text: String = places.map(|place| format!("{place}: ")).collect();
+    text.push_str(&format!("{message}  {}", paint.dim(&format!("({code})"))));
     text
 }
 
