@@ -70,11 +70,15 @@ impl Settings {
     /// # Errors
     /// A sentence: what is wrong with which setting.
     pub fn read(
-        args: impl IntoIterator<Item = OsString>, environment: impl Fn(&str) -> Option<OsString>,
+        args: impl IntoIterator<Item = OsString>,
+        environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Asked, String> {
         let command = Flags::command();
-        let args = settings::arguments(&command, args, environment).map_err(|error| whole(&error))?;
-        let flags = command.try_get_matches_from(args).and_then(|matches| Flags::from_arg_matches(&matches));
+        let args =
+            settings::arguments(&command, args, environment).map_err(|error| whole(&error))?;
+        let flags = command
+            .try_get_matches_from(args)
+            .and_then(|matches| Flags::from_arg_matches(&matches));
         match flags {
             Ok(flags) => flags.checked().map(Asked::Run),
             Err(told) => Ok(Asked::Told(told)),
@@ -84,13 +88,25 @@ impl Settings {
 
 impl Flags {
     fn checked(self) -> Result<Settings, String> {
-        let Self { api, delivery, data_dir, store, dev, config: _, check } = self;
+        let Self {
+            api,
+            delivery,
+            data_dir,
+            store,
+            dev,
+            config: _,
+            check,
+        } = self;
         match store.as_str() {
             "embedded" => {}
             etcd if etcd.starts_with("etcd://") => {
                 return Err("--store etcd://…: this build of Ferryway has no etcd store yet; use --store embedded".to_owned());
             }
-            other => return Err(format!("--store {other:?} is no store; use --store embedded")),
+            other => {
+                return Err(format!(
+                    "--store {other:?} is no store; use --store embedded"
+                ));
+            }
         }
         for (flag, address) in [("--api", api), ("--delivery", delivery)] {
             if dev && !address.ip().is_loopback() {
@@ -99,7 +115,13 @@ impl Flags {
                 ));
             }
         }
-        Ok(Settings { api, delivery, data_dir, dev, check })
+        Ok(Settings {
+            api,
+            delivery,
+            data_dir,
+            dev,
+            check,
+        })
     }
 }
 
@@ -120,11 +142,17 @@ mod tests {
 
     #[track_caller]
     fn check(args: &str, expect: Result<&str, &str>) {
-        let args = ["ferryway-control"].into_iter().chain(args.split_whitespace());
+        let args = ["ferryway-control"]
+            .into_iter()
+            .chain(args.split_whitespace());
         let read = Settings::read(args.map(OsString::from), |_| None);
         match (read, expect) {
-            (Ok(Asked::Run(settings)), Ok(part)) => assert!(format!("{settings:?}").contains(part), "{settings:?}"),
-            (Ok(Asked::Told(told)), Err(part)) => assert!(told.to_string().contains(part), "{told}"),
+            (Ok(Asked::Run(settings)), Ok(part)) => {
+                assert!(format!("{settings:?}").contains(part), "{settings:?}")
+            }
+            (Ok(Asked::Told(told)), Err(part)) => {
+                assert!(told.to_string().contains(part), "{told}")
+            }
             (Err(why), Err(part)) => assert!(why.contains(part), "{why}"),
             (read, expect) => panic!("got {read:?}, expected {expect:?}"),
         }
@@ -132,12 +160,24 @@ mod tests {
 
     #[test]
     fn flags() {
-        check("--data-dir d", Ok("api: 127.0.0.1:7080, delivery: 127.0.0.1:7943"));
-        check("--data-dir d --dev --api [::1]:1 --delivery 127.0.0.2:2", Ok("dev: true"));
+        check(
+            "--data-dir d",
+            Ok("api: 127.0.0.1:7080, delivery: 127.0.0.1:7943"),
+        );
+        check(
+            "--data-dir d --dev --api [::1]:1 --delivery 127.0.0.2:2",
+            Ok("dev: true"),
+        );
         check("--data-dir d --api 0.0.0.0:80", Ok("api: 0.0.0.0:80"));
         check("", Err("--data-dir"));
-        check("--data-dir d --dev --api 0.0.0.0:80", Err("--api is 0.0.0.0:80"));
-        check("--data-dir d --store etcd://a:2379", Err("no etcd store yet"));
+        check(
+            "--data-dir d --dev --api 0.0.0.0:80",
+            Err("--api is 0.0.0.0:80"),
+        );
+        check(
+            "--data-dir d --store etcd://a:2379",
+            Err("no etcd store yet"),
+        );
         check("--data-dir d --store redis", Err("no store"));
         check("--data-dir d --join", Err("--join"));
     }

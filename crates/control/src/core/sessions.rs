@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
-use ferryway_delivery::{
-    DeliveryServer, Feed, Head, Peer, Presence, Publication, ServerSettings, Source, Unavailable,
-};
+use ferryway_delivery::server::{Source, Unavailable};
+use ferryway_delivery::{DeliveryServer, Feed, Head, Peer, Presence, Publication, ServerSettings};
 use ferryway_model::plan::OperationKind;
 use ferryway_model::{Digest, Name};
 use ferryway_proto::{Ack, AckStage, Cause, Epoch, Hello, Nack, Status};
