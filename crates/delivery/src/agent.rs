@@ -1,0 +1,243 @@
+//! The agent in a gateway: drives a [`Session`] over a real connection, a real disk and an
+//! [`Installer`].
+
+mod connection;
+mod driver;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use ferryway_model::Name;
+use ferryway_proto::{Position, Source};
+use ferryway_runtime::{Random, Stop, Tasks};
+use tokio::sync::watch;
+use tonic::transport::Endpoint;
+
+use crate::candidate::Installer;
+use crate::disk::{Export, Identity, InstanceDisk, Opened};
+use crate::hold::Holds;
+use crate::load::Content;
+use crate::session::{Saved, Session, Standing, Who};
+use connection::endpoint;
+use driver::Driver;
+
+/// The agent of an instance.
+#[derive(Debug)]
+pub struct Agent<I> {
+    endpoints: Vec<(String, Endpoint)>,
+    session: Session,
+    saved: Saved,
+    content: Content,
+    disk: Option<Arc<InstanceDisk>>,
+    installer: Arc<I>,
+    status: watch::Sender<AgentStatus>,
+    tasks: Tasks,
+}
+
+/// What an agent is told by its program's flags.
+#[derive(Clone, Debug)]
+pub struct AgentSettings {
+    /// Control planes, as `http://HOST:PORT`, tried in turn; none: the instance serves what it
+    /// starts from.
+    pub controls: Vec<String>,
+    /// The instance's group.
+    pub group: Name,
+    /// The build.
+    pub build: String,
+    /// The host's name.
+    pub hostname: String,
+    /// Where the instance listens.
+    pub addresses: Vec<String>,
+}
+
+/// What an agent starts from.
+#[derive(Debug)]
+pub struct Origin {
+    /// Who the instance is.
+    pub identity: Identity,
+    /// Where it keeps what it gets; none: nowhere.
+    pub disk: Option<Arc<InstanceDisk>>,
+    /// What it starts from, and what that is.
+    pub saved: Saved,
+    /// Content of what it starts from.
+    pub content: Content,
+    /// What it starts from.
+    pub source: Source,
+}
+
+/// How an instance stands, for its status page and its metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentStatus {
+    /// Whether a control plane serves it.
+    pub connected: bool,
+    /// Which one, or the one tried last.
+    pub address: Option<String>,
+    /// What it should run.
+    pub desired: Option<Position>,
+    /// What it runs; none: nothing yet, and it is not ready.
+    pub effective: Option<Position>,
+    /// Whether it runs what it should, with nothing held.
+    pub converged: bool,
+    /// What is held, and why.
+    pub held: Holds,
+    /// Whether what it runs was confirmed by a control plane since the start; if not, it is from
+    /// the disk.
+    pub confirmed: bool,
+}
+
+/// An address that no control plane can be reached at.
+#[derive(Debug, thiserror::Error)]
+pub enum BadAddress {
+    /// Not an address.
+    #[error("{address:?} is not an address as http://HOST:PORT")]
+    Invalid {
+        /// As given.
+        address: String,
+    },
+    /// TLS is for enrolled instances.
+    #[error(
+        "{address:?} asks for TLS, which this build has no function for; use http:// on a loopback address with --dev"
+    )]
+    Tls {
+        /// As given.
+        address: String,
+    },
+}
+
+impl Origin {
+    /// A view from a file, for an instance without a control plane and without a disk.
+    #[must_use]
+    pub fn of_file(export: Export, random: &mut Random) -> Self {
+        let (saved, content) = export.into_saved();
+        let bytes = (u128::from(random.next_u64()) << 64) | u128::from(random.next_u64());
+        Self {
+            identity: Identity {
+                instance: uuid::Builder::from_random_bytes(bytes.to_be_bytes()).into_uuid(),
+                boot: 1,
+            },
+            disk: None,
+            saved,
+            content,
+            source: Source::LastGood,
+        }
+    }
+}
+
+impl From<Opened> for Origin {
+    fn from(opened: Opened) -> Self {
+        let Opened {
+            disk,
+            identity,
+            saved,
+            content,
+            source,
+        } = opened;
+        Self {
+            identity,
+            disk: Some(Arc::new(disk)),
+            saved,
+            content,
+            source,
+        }
+    }
+}
+
+impl<I: Installer> Agent<I> {
+    /// An agent that does not run yet. `tasks` owns what it runs.
+    ///
+    /// # Errors
+    /// When an address is none.
+    pub fn new(
+        settings: AgentSettings,
+        origin: Origin,
+        installer: Arc<I>,
+        random: Random,
+        tasks: &Tasks,
+    ) -> Result<Self, BadAddress> {
+        let AgentSettings {
+            controls,
+            group,
+            build,
+            hostname,
+            addresses,
+        } = settings;
+        let Origin {
+            identity,
+            disk,
+            saved,
+            content,
+            source,
+        } = origin;
+        let endpoints = controls.into_iter().map(|address| {
+            let endpoint = endpoint(&address)?;
+            Ok((address, endpoint))
+        });
+        let who = Who {
+            instance: identity.instance,
+            boot: identity.boot,
+            group,
+            build,
+            hostname,
+            addresses,
+            source,
+        };
+        let session = Session::new(who, random);
+        let status = AgentStatus::of(session.standing(), None);
+        Ok(Self {
+            endpoints: endpoints.collect::<Result<_, _>>()?,
+            session,
+            saved,
+            content,
+            disk,
+            installer,
+            status: watch::Sender::new(status),
+            tasks: tasks.child("agent"),
+        })
+    }
+
+    /// How the instance stands, now and later.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<AgentStatus> {
+        self.status.subscribe()
+    }
+
+    /// Installs what the instance starts from, keeps to its control plane, and installs what that
+    /// sends, until `stop`. Returns when everything is on the disk.
+    pub async fn run(self, stop: Stop) {
+        let Self {
+            endpoints,
+            session,
+            saved,
+            content,
+            disk,
+            installer,
+            status,
+            tasks,
+        } = self;
+        let driver = Driver::new(session, endpoints, disk, installer, status, tasks);
+        driver.run(saved, content, stop).await;
+    }
+}
+
+impl AgentStatus {
+    fn of(standing: Standing, address: Option<String>) -> Self {
+        let Standing {
+            connected,
+            desired,
+            effective,
+            converged,
+            holds,
+            confirmed,
+        } = standing;
+        Self {
+            connected,
+            address,
+            desired,
+            effective,
+            converged,
+            held: holds,
+            confirmed,
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! One connection to a control plane: the stream, and fetches beside it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ferryway_model::Digest;
+use ferryway_proto::limits::{FETCH_DIGESTS_MAX, LABEL_BYTES_MAX, MESSAGE_BYTES_MAX};
+use ferryway_proto::wire::delivery_client::DeliveryClient;
+use ferryway_proto::{AgentMessage, Chunk, ControlMessage, FetchRequest, wire};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Status, Streaming};
+use uuid::Uuid;
+
+use super::BadAddress;
+use crate::blob::unpack;
+use crate::disk::InstanceDisk;
+use crate::limits::{
+    CONNECTION_WINDOW_BYTES, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, STREAM_WINDOW_BYTES,
+};
+use crate::session::Event;
+
+/// A stream, and the channel it runs over.
+#[derive(Debug)]
+pub(super) struct Connection {
+    channel: Channel,
+    outgoing: mpsc::Sender<wire::AgentMessage>,
+    incoming: Streaming<wire::ControlMessage>,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DialError {
+    #[error("cannot connect")]
+    Connect(#[from] tonic::transport::Error),
+    #[error("the control plane refused the stream: {}", .0.message())]
+    Refused(#[from] Box<Status>),
+    #[error("no answer within {DIAL_MAX:?}")]
+    TimedOut,
+}
+
+/// How long a connection, and the answer on it, may take.
+const DIAL_MAX: Duration = Duration::from_secs(5);
+/// Messages that may wait to be sent: more than a session sends before it has to wait for
+/// something. If they do not fit, the connection is as good as gone.
+const OUTGOING_MAX: usize = 1_024;
+/// How long a fetch may go without a chunk.
+const CHUNK_MAX: Duration = Duration::from_secs(15);
+
+/// How a control plane at this address is dialled.
+pub(super) fn endpoint(address: &str) -> Result<Endpoint, BadAddress> {
+    let invalid = || BadAddress::Invalid {
+        address: address.chars().take(LABEL_BYTES_MAX).collect(),
+    };
+    let uri: http::Uri = address.parse().map_err(|_| invalid())?;
+    if uri.scheme_str() == Some("https") {
+        let address = address.to_owned();
+        return Err(BadAddress::Tls { address });
+    }
+    let bare = matches!(
+        uri.path_and_query().map(|rest| rest.as_str()),
+        None | Some("/")
+    );
+    if uri.scheme_str() != Some("http") || uri.port_u16().is_none() || !bare {
+        return Err(invalid());
+    }
+    Ok(Endpoint::from(uri)
+        .connect_timeout(DIAL_MAX)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES))
+}
+
+impl Connection {
+    /// Connects and opens a stream.
+    pub(super) async fn open(endpoint: Endpoint) -> Result<Self, DialError> {
+        let opened = timeout(DIAL_MAX, async {
+            let channel = endpoint.connect().await?;
+            let (outgoing, messages) = mpsc::channel(OUTGOING_MAX);
+            let mut client = client(channel.clone());
+            let answer = client.deliver(ReceiverStream::new(messages)).await;
+            let incoming = answer.map_err(Box::new)?.into_inner();
+            Ok(Self {
+                channel,
+                outgoing,
+                incoming,
+            })
+        });
+        opened.await.unwrap_or(Err(DialError::TimedOut))
+    }
+
+    /// The next thing that comes.
+    pub(super) async fn next(&mut self) -> Event {
+        match self.incoming.message().await {
+            Ok(Some(message)) => match ControlMessage::decode(message) {
+                Ok(message) => Event::Message(Box::new(message)),
+                Err(error) => Event::Undecodable(error),
+            },
+            Ok(None) => Event::Lost,
+            Err(status) => {
+                tracing::info!(code = ?status.code(), message = status.message(), "the control plane ended the stream");
+                Event::Lost
+            }
+        }
+    }
+
+    /// Sends a message; false: the connection does not take any more.
+    pub(super) fn send(&self, message: AgentMessage) -> bool {
+        self.outgoing.try_send(message.encode()).is_ok()
+    }
+
+    pub(super) fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+}
+
+/// Gets content: from the disk, and what is not there from the control plane.
+pub(super) async fn fetch(
+    digests: Vec<Digest>,
+    disk: Option<Arc<InstanceDisk>>,
+    control: Option<(Channel, Uuid)>,
+) -> Event {
+    let mut needed: BTreeSet<Digest> = digests.into_iter().collect();
+    let mut found = Vec::new();
+    let mut missing = Vec::new();
+    if let Some(disk) = disk {
+        for bytes in from_disk(disk, needed.iter().copied().collect()).await {
+            if needed.remove(&Digest::of(&bytes)) {
+                found.push(bytes);
+            }
+        }
+    }
+    if let Some((channel, session)) = control.filter(|_| !needed.is_empty()) {
+        let needed: Vec<_> = needed.into_iter().collect();
+        for batch in needed.chunks(FETCH_DIGESTS_MAX) {
+            let batch = batch.to_vec();
+            let fetched = from_control(&channel, session, batch, &mut found, &mut missing).await;
+            if let Err(status) = fetched {
+                tracing::warn!(message = status.message(), "could not fetch content");
+                break;
+            }
+        }
+    }
+    Event::Fetched { found, missing }
+}
+
+async fn from_disk(disk: Arc<InstanceDisk>, digests: Vec<Digest>) -> Vec<Bytes> {
+    let read = tokio::task::spawn_blocking(move || disk.content(&digests)).await;
+    match read {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => {
+            tracing::error!(%error, "cannot read content from the instance's disk");
+            Vec::new()
+        }
+        // The runtime ends.
+        Err(_) => Vec::new(),
+    }
+}
+
+async fn from_control(
+    channel: &Channel,
+    session: Uuid,
+    digests: Vec<Digest>,
+    found: &mut Vec<Bytes>,
+    missing: &mut Vec<Digest>,
+) -> Result<(), Status> {
+    let request = FetchRequest { session, digests };
+    let mut client = client(channel.clone());
+    let late = |_| Status::deadline_exceeded("no content came");
+    let answer = timeout(CHUNK_MAX, client.fetch(wire::FetchRequest::from(request)));
+    let mut chunks = answer.await.map_err(late)??.into_inner();
+    while let Some(chunk) = timeout(CHUNK_MAX, chunks.message()).await.map_err(late)?? {
+        let chunk = Chunk::try_from(chunk);
+        let chunk = chunk.map_err(|error| Status::data_loss(format!("chunk.{error}")))?;
+        for blob in &chunk.blobs {
+            found.push(unpack(blob).map_err(|error| Status::data_loss(error.to_string()))?);
+        }
+        missing.extend(chunk.missing);
+    }
+    Ok(())
+}
+
+fn client(channel: Channel) -> DeliveryClient<Channel> {
+    DeliveryClient::new(channel)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(address: &str, expect: Result<(), &str>) {
+        let got = endpoint(address)
+            .map(drop)
+            .map_err(|error| error.to_string());
+        match (got, expect) {
+            (Ok(()), Ok(())) => {}
+            (Err(got), Err(part)) => assert!(got.contains(part), "{got}"),
+            (got, expect) => panic!("{address}: got {got:?}, expected {expect:?}"),
+        }
+    }
+
+    #[test]
+    fn addresses() {
+        check("http://127.0.0.1:7943", Ok(()));
+        check("http://control.internal:7943/", Ok(()));
+        check("http://[::1]:7943", Ok(()));
+        check("https://control.internal:7943", Err("asks for TLS"));
+        check("127.0.0.1:7943", Err("is not an address"));
+        check("http://127.0.0.1", Err("is not an address"));
+        check("http://127.0.0.1:7943/api", Err("is not an address"));
+        check("ftp://127.0.0.1:7943", Err("is not an address"));
+        check("", Err("is not an address"));
+    }
+}

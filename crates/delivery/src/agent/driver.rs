@@ -1,0 +1,320 @@
+//! Does what the session asks for, and tells it what happened.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use ferryway_model::Key;
+use ferryway_proto::{Fault, Position, Stage};
+use ferryway_runtime::{Stop, Tasks};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+use tonic::transport::Endpoint;
+
+use super::AgentStatus;
+use super::connection::{Connection, DialError, fetch};
+use crate::candidate::{Candidate, Installer, Outcome};
+use crate::disk::InstanceDisk;
+use crate::keeper::Keeper;
+use crate::load::Content;
+use crate::session::{Action, Event, Saved, Session};
+
+/// The parts of an agent at work.
+pub(super) struct Driver<I> {
+    session: Session,
+    endpoints: Vec<(String, Endpoint)>,
+    /// Which endpoint is connected, or is tried next.
+    endpoint: usize,
+    link: Link,
+    /// Whether it was logged that no control plane can be reached.
+    unreachable: bool,
+    disk: Option<Arc<InstanceDisk>>,
+    keeper: Option<Keeper>,
+    durable: watch::Receiver<Option<Position>>,
+    installer: Arc<I>,
+    installing: Option<Installing>,
+    fetching: Option<oneshot::Receiver<Event>>,
+    status: watch::Sender<AgentStatus>,
+    tasks: Tasks,
+}
+
+enum Link {
+    /// There is nobody to dial.
+    None,
+    /// To be dialled at this time.
+    Waiting(Instant),
+    Dialling(Pin<Box<dyn Future<Output = Result<Connection, DialError>> + Send>>),
+    Open(Box<Connection>),
+}
+
+struct Installing {
+    candidate: Arc<Candidate>,
+    outcome: oneshot::Receiver<Outcome>,
+}
+
+impl<I: Installer> Driver<I> {
+    pub(super) fn new(
+        session: Session,
+        endpoints: Vec<(String, Endpoint)>,
+        disk: Option<Arc<InstanceDisk>>,
+        installer: Arc<I>,
+        status: watch::Sender<AgentStatus>,
+        tasks: Tasks,
+    ) -> Self {
+        let link = if endpoints.is_empty() {
+            Link::None
+        } else {
+            Link::Waiting(Instant::now())
+        };
+        let kept = disk.clone().map(|disk| Keeper::start(disk, &tasks));
+        let (keeper, durable) = match kept {
+            Some((keeper, durable)) => (Some(keeper), durable),
+            None => (None, watch::channel(None).1),
+        };
+        Self {
+            session,
+            endpoints,
+            endpoint: 0,
+            link,
+            unreachable: false,
+            disk,
+            keeper,
+            durable,
+            installer,
+            installing: None,
+            fetching: None,
+            status,
+            tasks,
+        }
+    }
+
+    pub(super) async fn run(mut self, saved: Saved, content: Content, stop: Stop) {
+        let actions = self.session.start(saved, content);
+        self.act(actions);
+        loop {
+            self.publish_status();
+            let event = tokio::select! {
+                event = self.wait() => event,
+                () = stop.requested() => break,
+            };
+            if let Some(event) = event {
+                let actions = self.session.on(Instant::now(), event);
+                self.act(actions);
+            }
+        }
+        self.tasks.stop(GRACE).await;
+        if let Some(keeper) = self.keeper {
+            keeper.finished().await;
+        }
+    }
+
+    /// Waits for something to happen; none: it is no business of the session's.
+    async fn wait(&mut self) -> Option<Event> {
+        let deadline = self.session.deadline();
+        tokio::select! {
+            event = link_event(&mut self.link) => self.linked(event),
+            outcome = installed(&mut self.installing) => Some(Event::Installed(outcome)),
+            event = fetched(&mut self.fetching) => Some(event),
+            position = durable(&mut self.durable) => Some(Event::Durable(position)),
+            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                Some(Event::Tick)
+            }
+        }
+    }
+
+    fn linked(&mut self, event: LinkEvent) -> Option<Event> {
+        match event {
+            LinkEvent::Dial => {
+                let (address, endpoint) = self.endpoints.get(self.endpoint)?;
+                tracing::debug!(address, "dials the control plane");
+                self.link = Link::Dialling(Box::pin(Connection::open(endpoint.clone())));
+                None
+            }
+            LinkEvent::Dialled(Ok(connection)) => {
+                self.link = Link::Open(connection);
+                self.unreachable = false;
+                tracing::info!(address = self.address(), "connected to the control plane");
+                Some(Event::Connected)
+            }
+            LinkEvent::Dialled(Err(error)) => {
+                // Once, and not every few seconds for as long as an outage lasts.
+                if !self.unreachable {
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    tracing::warn!(address = self.address(), %error, cause, "cannot reach the control plane; what is effective serves on");
+                }
+                self.unreachable = true;
+                Some(Event::Lost)
+            }
+            LinkEvent::Stream(event) => {
+                if matches!(event, Event::Lost) {
+                    tracing::warn!(
+                        address = self.address(),
+                        "lost the control plane; what is effective serves on"
+                    );
+                }
+                Some(event)
+            }
+        }
+    }
+
+    fn act(&mut self, actions: Vec<Action>) {
+        let mut actions = VecDeque::from(actions);
+        while let Some(action) = actions.pop_front() {
+            match action {
+                Action::Send(message) => {
+                    let Link::Open(connection) = &self.link else {
+                        continue;
+                    };
+                    if !connection.send(message) {
+                        self.link = Link::None;
+                        actions.extend(self.session.on(Instant::now(), Event::Lost));
+                    }
+                }
+                Action::Save(record) => {
+                    if let Some(keeper) = &self.keeper {
+                        keeper.record(record);
+                    }
+                }
+                Action::Fetch { digests, session } => {
+                    let control = match &self.link {
+                        Link::Open(connection) => session.map(|id| (connection.channel(), id)),
+                        Link::None | Link::Waiting(_) | Link::Dialling(_) => None,
+                    };
+                    let fetch = fetch(digests, self.disk.clone(), control);
+                    self.fetching = Some(self.spawn("fetch", fetch));
+                }
+                Action::Install(candidate) => self.install(candidate),
+                Action::Redial(at) => {
+                    self.endpoint = (self.endpoint + 1) % self.endpoints.len().max(1);
+                    self.link = Link::Waiting(at);
+                }
+            }
+        }
+    }
+
+    fn install(&mut self, candidate: Arc<Candidate>) {
+        let installer = Arc::clone(&self.installer);
+        let offered = Arc::clone(&candidate);
+        let install = async move { installer.install(offered).await };
+        let outcome = self.spawn("install", install);
+        self.installing = Some(Installing { candidate, outcome });
+    }
+
+    /// Runs something as a task; its result comes through the channel, or its end does.
+    fn spawn<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        run: impl Future<Output = T> + Send + 'static,
+    ) -> oneshot::Receiver<T> {
+        let (done, result) = oneshot::channel();
+        self.tasks.spawn(name, move |stop| async move {
+            tokio::select! {
+                output = run => {
+                    // The agent may have ended meanwhile.
+                    let _ = done.send(output);
+                }
+                () = stop.requested() => {}
+            }
+        });
+        result
+    }
+
+    fn address(&self) -> Option<&str> {
+        self.endpoints
+            .get(self.endpoint)
+            .map(|(address, _)| address.as_str())
+    }
+
+    fn publish_status(&self) {
+        let address = self.address().map(ToOwned::to_owned);
+        let status = AgentStatus::of(self.session.standing(), address);
+        self.status.send_if_modified(|old| {
+            let changed = *old != status;
+            *old = status;
+            changed
+        });
+    }
+}
+
+/// How long the agent's tasks have to end. A candidate that is being installed is given up.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(5);
+
+enum LinkEvent {
+    Dial,
+    Dialled(Result<Box<Connection>, DialError>),
+    Stream(Event),
+}
+
+async fn link_event(link: &mut Link) -> LinkEvent {
+    match link {
+        Link::None => std::future::pending().await,
+        Link::Waiting(at) => {
+            sleep_until(*at).await;
+            LinkEvent::Dial
+        }
+        Link::Dialling(dialling) => LinkEvent::Dialled(dialling.await.map(Box::new)),
+        Link::Open(connection) => LinkEvent::Stream(connection.next().await),
+    }
+}
+
+async fn installed(installing: &mut Option<Installing>) -> Outcome {
+    let Some(current) = installing else {
+        return std::future::pending().await;
+    };
+    let outcome = (&mut current.outcome).await;
+    let candidate = Arc::clone(&current.candidate);
+    *installing = None;
+    outcome.unwrap_or_else(|_| panicked(&candidate))
+}
+
+async fn fetched(fetching: &mut Option<oneshot::Receiver<Event>>) -> Event {
+    let Some(current) = fetching else {
+        return std::future::pending().await;
+    };
+    let fetched = current.await;
+    *fetching = None;
+    fetched.unwrap_or_else(|_| Event::Fetched {
+        found: Vec::new(),
+        missing: Vec::new(),
+    })
+}
+
+async fn durable(written: &mut watch::Receiver<Option<Position>>) -> Position {
+    loop {
+        // Without a disk there is nobody to tell.
+        if written.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+        if let Some(position) = *written.borrow_and_update() {
+            return position;
+        }
+    }
+}
+
+/// The installer's task ended without an answer: it panicked over what it was given, and would
+/// again.
+fn panicked(candidate: &Candidate) -> Outcome {
+    let services = candidate
+        .services
+        .iter()
+        .map(|changed| Key::service(&changed.name));
+    let registries = candidate
+        .registries
+        .iter()
+        .map(|changed| Key::registry(&changed.name));
+    let fault = |key: Key| Fault {
+        digest: candidate
+            .target
+            .get_digested(&key)
+            .map(|(_, digest)| digest),
+        key,
+        stage: Stage::Runtime,
+        code: "panicked".to_owned(),
+        path: String::new(),
+        detail: "the instance panicked while it installed this; see its log".to_owned(),
+        evidence: None,
+    };
+    Outcome::Rejected {
+        faults: services.chain(registries).map(fault).collect(),
+    }
+}

@@ -1,0 +1,186 @@
+//! The writer behind the agent: puts on the disk what the session wants there, without making it
+//! wait.
+//!
+//! redb's non-durable commits live in memory until a durable one, so they would save nothing that
+//! this does not: the newest desired and effective views are taken together and written with one
+//! fsync, however many transactions led to them. Nothing between publish and applied waits for it;
+//! `durable` is told afterwards.
+
+mod proven;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ferryway_proto::Position;
+use ferryway_runtime::{Stop, Task, Tasks};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::disk::{DiskError, InstanceDisk, Update};
+use crate::session::Record;
+use proven::Proven;
+
+/// Writes in the background.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    shared: Arc<Shared>,
+    task: Task,
+}
+
+#[derive(Debug)]
+struct Shared {
+    disk: Arc<InstanceDisk>,
+    /// What is to be written. Content that newer views do not name any more goes with the next
+    /// write, so it is bounded by what changes during one.
+    waiting: Mutex<Update>,
+    wake: Notify,
+    durable: watch::Sender<Option<Position>>,
+}
+
+/// How long the disk rests after a failed write.
+const REST: Duration = Duration::from_secs(1);
+/// How long what discovery keeps may wait for company.
+const KEPT_EVERY: Duration = Duration::from_secs(5);
+
+impl Keeper {
+    /// A keeper for this disk, and where it tells up to which effective position it has written.
+    pub(crate) fn start(
+        disk: Arc<InstanceDisk>,
+        tasks: &Tasks,
+    ) -> (Self, watch::Receiver<Option<Position>>) {
+        let (durable, written) = watch::channel(None);
+        let shared = Arc::new(Shared {
+            disk,
+            waiting: Mutex::default(),
+            wake: Notify::new(),
+            durable,
+        });
+        let run = Arc::clone(&shared);
+        let task = tasks.spawn("keeper", move |stop| async move { run.run(stop).await });
+        (Self { shared, task }, written)
+    }
+
+    /// Wants this on the disk.
+    pub(crate) fn record(&self, record: Record) {
+        let mut waiting = self.shared.lock();
+        match record {
+            Record::Desired(desired, content) => {
+                waiting.desired = Some(desired);
+                waiting.content.extend(content);
+            }
+            Record::Effective(effective) => waiting.effective = Some(effective),
+        }
+        drop(waiting);
+        self.shared.wake.notify_one();
+    }
+
+    /// Waits for the end, which its tasks' stop brings: with everything written.
+    pub(crate) async fn finished(self) {
+        self.task.finished().await;
+    }
+}
+
+impl Shared {
+    async fn run(self: &Arc<Self>, stop: Stop) {
+        let mut proven = Proven::new(self.disk.has_last_good());
+        let mut rest_until = Instant::now();
+        loop {
+            let look_again = proven.deadline().min(Instant::now() + KEPT_EVERY);
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = sleep_until(look_again) => {}
+                () = stop.requested() => break,
+            }
+            tokio::select! {
+                () = sleep_until(rest_until) => {}
+                () = stop.requested() => break,
+            }
+            if let Err(error) = self.write(&mut proven, false).await {
+                tracing::error!(%error, "cannot write to the instance's disk; what is effective serves on");
+                rest_until = Instant::now() + REST;
+            }
+        }
+        if let Err(error) = self.write(&mut proven, true).await {
+            tracing::error!(%error, "cannot write to the instance's disk at the end");
+        }
+    }
+
+    async fn write(self: &Arc<Self>, proven: &mut Proven, is_last: bool) -> Result<(), DiskError> {
+        let now = Instant::now();
+        let mut update = std::mem::take(&mut *self.lock());
+        let position = update.effective.as_ref().map(|effective| {
+            proven.runs(now, effective.position, &effective.view);
+            effective.position
+        });
+        update.last_good = proven.last_good(now);
+        update.survived = is_last || proven.survived(now);
+        self.write_one(update).await?;
+        proven.written(now);
+        if position.is_some() {
+            self.durable.send_replace(position);
+        }
+        if proven.wants_export(now, is_last) {
+            self.blocking(|disk| disk.export()).await?;
+            proven.exported(now);
+        }
+        Ok(())
+    }
+
+    async fn write_one(self: &Arc<Self>, update: Update) -> Result<(), DiskError> {
+        let nothing = update.desired.is_none() && update.effective.is_none();
+        let nothing = nothing && update.last_good.is_none() && !update.survived;
+        if nothing && !self.disk.has_unwritten_kept() {
+            return Ok(());
+        }
+        let update = Arc::new(update);
+        let written = Arc::clone(&update);
+        let result = self.blocking(move |disk| disk.write(&written)).await;
+        if result.is_err() {
+            self.put_back(&update);
+        }
+        result
+    }
+
+    /// What could not be written is to be written still, unless something newer is.
+    fn put_back(&self, update: &Update) {
+        let mut waiting = self.lock();
+        let Update {
+            desired,
+            effective,
+            last_good: _, // `Proven` offers it again.
+            content,
+            survived: _,
+        } = update;
+        if waiting.desired.is_none() {
+            waiting.desired.clone_from(desired);
+        }
+        if waiting.effective.is_none() {
+            waiting.effective.clone_from(effective);
+        }
+        for (digest, bytes) in content {
+            waiting
+                .content
+                .entry(*digest)
+                .or_insert_with(|| bytes.clone());
+        }
+        drop(waiting);
+        self.wake.notify_one();
+    }
+
+    async fn blocking(
+        &self,
+        run: impl FnOnce(&InstanceDisk) -> Result<(), DiskError> + Send + 'static,
+    ) -> Result<(), DiskError> {
+        let disk = Arc::clone(&self.disk);
+        let done = tokio::task::spawn_blocking(move || run(&disk)).await;
+        // The runtime ends, or something panicked that is not redb.
+        done.unwrap_or_else(|error| {
+            let reason = error.to_string();
+            Err(DiskError::Damaged { reason })
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Update> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,220 @@
+//! The control plane's side of the wire: a gRPC service over the feeds.
+//!
+//! What goes out is made once, by the feeds, and handed to tonic as ready bytes. One task per
+//! stream reads what the instance says and sends what the feed has; it holds a cursor and at most
+//! the frames of one transaction, which are shared. An instance that does not read costs nobody
+//! anything: its cursor falls out of the log.
+
+mod codec;
+mod fetch;
+mod incoming;
+mod rpc;
+mod sessions;
+mod stream;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use ferryway_model::{Digest, Name};
+use ferryway_proto::{Ack, Hello, Nack, Status};
+use ferryway_runtime::{Random, Stop, Tasks};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use crate::feed::Feed;
+use crate::limits::{
+    CONNECTION_WINDOW_BYTES, HEARTBEAT, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT,
+    STREAM_WINDOW_BYTES,
+};
+use rpc::Rpc;
+use sessions::Sessions;
+
+/// Where the server takes its groups and their content from.
+pub trait Source: Send + Sync + 'static {
+    /// The feed of a group; none: there is no such group.
+    fn feed(&self, group: &Name) -> Option<Arc<Feed>>;
+
+    /// Content by digest, in any order; what is not there is left out.
+    fn blobs(
+        &self,
+        group: &Name,
+        digests: &[Digest],
+    ) -> impl Future<Output = Result<Vec<Bytes>, Unavailable>> + Send;
+}
+
+/// Content cannot be read now.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("content cannot be read now: {reason}")]
+pub struct Unavailable {
+    /// Why.
+    pub reason: String,
+}
+
+/// Who wants to know what instances say. Called from the streams' tasks: nothing here may block.
+///
+/// An instance that comes again may be `connected` on its new stream before it is `disconnected`
+/// from the old one; `Peer::session` tells them apart.
+pub trait Presence: Send + Sync + 'static {
+    /// A stream began.
+    fn connected(&self, peer: &Peer, hello: &Hello);
+    /// A transaction has come a stage further.
+    fn acked(&self, peer: &Peer, ack: &Ack);
+    /// A transaction was rejected.
+    fn rejected(&self, peer: &Peer, nack: &Nack);
+    /// The answer to a heartbeat.
+    fn reported(&self, peer: &Peer, status: &Status);
+    /// The stream ended, in whatever way.
+    fn disconnected(&self, peer: &Peer);
+}
+
+/// The other end of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The instance's identity.
+    pub instance: Uuid,
+    /// Rises with each start of the instance.
+    pub boot: u64,
+    /// The stream.
+    pub session: Uuid,
+    /// The instance's group.
+    pub group: Name,
+    /// Where the stream comes from.
+    pub address: Option<SocketAddr>,
+}
+
+/// How a server behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerSettings {
+    /// How often each stream gets a heartbeat.
+    pub heartbeat: Duration,
+    /// Over what time instances come back that lost their stream.
+    pub spread: Duration,
+    /// Most streams, and most connections without one.
+    pub streams_max: usize,
+}
+
+/// Serves instances.
+pub struct DeliveryServer<S, P> {
+    shared: Arc<Shared<S, P>>,
+}
+
+/// The listening socket cannot be served any longer.
+#[derive(Debug, thiserror::Error)]
+#[error("the delivery server ended")]
+pub struct ServeError {
+    #[source]
+    source: tonic::transport::Error,
+}
+
+/// What the streams have in common.
+struct Shared<S, P> {
+    source: Arc<S>,
+    presence: Arc<P>,
+    settings: ServerSettings,
+    sessions: Sessions,
+    fetches: Semaphore,
+    random: Mutex<Random>,
+    tasks: Tasks,
+}
+
+/// Most fetches served at one time; others wait. Each holds a batch of content in memory.
+const FETCHES_MAX: usize = 16;
+/// HTTP/2 streams of one connection: the stream of the instance and a few fetches.
+const CONNECTION_STREAMS_MAX: u32 = 8;
+/// Largest headers of a call, in bytes.
+const HEADER_BYTES_MAX: u32 = 16 * 1024;
+/// How long the server waits for connections to end once it was stopped.
+const GRACE: Duration = Duration::from_secs(10);
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            heartbeat: HEARTBEAT,
+            spread: Duration::from_secs(1),
+            streams_max: 20_000,
+        }
+    }
+}
+
+impl<S: Source, P: Presence> DeliveryServer<S, P> {
+    /// A server over these feeds. `tasks` owns what it runs.
+    pub fn new(
+        source: Arc<S>,
+        presence: Arc<P>,
+        settings: ServerSettings,
+        random: Random,
+        tasks: &Tasks,
+    ) -> Self {
+        let shared = Shared {
+            source,
+            presence,
+            settings,
+            sessions: Sessions::new(settings.streams_max),
+            fetches: Semaphore::new(FETCHES_MAX),
+            random: Mutex::new(random),
+            tasks: tasks.child("delivery"),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Serves this socket until `stop`: then each stream is told to go away, and the connections
+    /// get a few seconds to end.
+    ///
+    /// # Errors
+    /// When tonic cannot go on.
+    pub async fn serve(&self, listener: TcpListener, stop: Stop) -> Result<(), ServeError> {
+        // Twice as many as streams: a connection that is being replaced has a moment to end.
+        let connections = self.shared.settings.streams_max.saturating_mul(2);
+        let incoming = incoming::accept(listener, connections, &self.shared.tasks);
+        let served = tonic::transport::Server::builder()
+            .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_concurrent_streams(CONNECTION_STREAMS_MAX)
+            .http2_max_header_list_size(HEADER_BYTES_MAX)
+            .serve_with_incoming_shutdown(
+                Rpc::new(Arc::clone(&self.shared)),
+                incoming,
+                stop.requested(),
+            );
+        let ended = async {
+            stop.requested().await;
+            self.shared.tasks.stop(GRACE).await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            served = served => served.map_err(|source| ServeError { source }),
+            () = ended => {
+                tracing::warn!(grace = ?GRACE, "delivery connections still open after the grace");
+                Ok(())
+            }
+        }
+    }
+}
+
+impl<S, P> Shared<S, P> {
+    /// A name for a stream. It is no secret: on a port that others can reach, the certificate says
+    /// who somebody is.
+    fn new_session(&self) -> Uuid {
+        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+        let (high, low) = (random.next_u64(), random.next_u64());
+        let bytes = (u128::from(high) << 64) | u128::from(low);
+        uuid::Builder::from_random_bytes(bytes.to_be_bytes()).into_uuid()
+    }
+}
+
+impl<S, P> fmt::Debug for DeliveryServer<S, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeliveryServer")
+            .field("settings", &self.shared.settings)
+            .field("sessions", &self.shared.sessions)
+            .finish_non_exhaustive()
+    }
+}

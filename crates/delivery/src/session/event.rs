@@ -1,0 +1,100 @@
+//! What a session is told, and what it asks for.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ferryway_model::{Digest, View};
+use ferryway_proto::{AgentMessage, ControlMessage, DecodeError, Position};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::candidate::{Candidate, Outcome};
+use crate::hold::Holds;
+use crate::load::Content;
+
+/// What a session is told.
+#[derive(Debug)]
+pub enum Event {
+    /// A stream is open.
+    Connected,
+    /// A message came on it.
+    Message(Box<ControlMessage>),
+    /// A message came that cannot be read.
+    Undecodable(DecodeError),
+    /// The stream is gone, or could not be opened.
+    Lost,
+    /// Content that was asked for. What is in neither list could not be got now.
+    Fetched {
+        /// Content; under what digest is for the session to find out.
+        found: Vec<Bytes>,
+        /// What the control plane has said it does not have.
+        missing: Vec<Digest>,
+    },
+    /// What became of the candidate.
+    Installed(Outcome),
+    /// Everything up to this effective position will survive a loss of power.
+    Durable(Position),
+    /// Time has passed.
+    Tick,
+}
+
+/// What a session asks for, to be done in this order.
+#[derive(Debug)]
+pub enum Action {
+    /// Send this on the stream; nothing happens where there is none.
+    Send(AgentMessage),
+    /// Put this on the disk, soon. Nothing waits for it.
+    Save(Record),
+    /// Get this content, from the disk or from the control plane; answer with `Fetched`.
+    Fetch {
+        /// What is needed.
+        digests: Vec<Digest>,
+        /// The session to name to the control plane; none: there is only the disk.
+        session: Option<Uuid>,
+    },
+    /// Install this; answer with `Installed`. One at a time.
+    Install(Arc<Candidate>),
+    /// Close the stream, if there is one, and open one at this time.
+    Redial(Instant),
+}
+
+/// What is to be on the disk.
+#[derive(Clone, Debug)]
+pub enum Record {
+    /// What the instance is about to run.
+    Desired(Desired, Content),
+    /// What it runs.
+    Effective(Effective),
+}
+
+/// What an instance should run.
+#[derive(Clone, Debug)]
+pub struct Desired {
+    /// Up to which transaction.
+    pub position: Position,
+    /// The view there.
+    pub view: View,
+    /// Whether each entry is an atom of its own (a reconcile), or all changes are one.
+    pub atoms: Atoms,
+}
+
+/// What an instance runs.
+#[derive(Clone, Debug)]
+pub struct Effective {
+    /// Up to which transaction, and the root of what runs.
+    pub position: Position,
+    /// What runs.
+    pub view: View,
+    /// What stays behind the desired view.
+    pub holds: Holds,
+}
+
+/// What is loaded or held together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Atoms {
+    /// All changes: they are one transaction.
+    Whole,
+    /// Each entry by itself: one bad entry must not hold a reconcile.
+    Each,
+}

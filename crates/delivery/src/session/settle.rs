@@ -1,0 +1,291 @@
+//! Settling what became of a candidate: what runs, what is held, what the control plane is told.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ferryway_model::{Digest, Entry, Key};
+use ferryway_proto::limits::FAULTS_MAX;
+use ferryway_proto::{Ack, AckStage, AgentMessage, Fault, Nack, Position, Stage};
+use tokio::time::Instant;
+
+use super::Session;
+use super::accept::digest_in;
+use super::event::{Action, Atoms, Desired, Effective, Record};
+use super::offer::to_changes;
+use super::step::{Intent, Plan, Step, Work};
+use crate::candidate::{Applied, Occasion, Outcome};
+use crate::hold::Hold;
+use crate::load::Content;
+
+/// How often a reconcile is offered again without the entries that were rejected. An installer
+/// reports all faults at once, so the second is usually the last.
+const ROUNDS_MAX: u32 = 16;
+
+impl Session {
+    pub(super) fn installed(&mut self, now: Instant, outcome: Outcome) {
+        let work = std::mem::replace(&mut self.work, Work::Idle);
+        let Work::Installing { plan, candidate } = work else {
+            self.work = work;
+            return;
+        };
+        match outcome {
+            Outcome::Applied(applied) => {
+                self.retry.reset();
+                self.complete(plan, applied);
+            }
+            Outcome::Rejected { faults } => {
+                self.retry.reset();
+                self.rejected(plan, faults);
+            }
+            Outcome::Failed { reason } => {
+                let wait = self.retry.next(&mut self.random);
+                tracing::error!(reason, ?wait, "could not install; what is effective stays");
+                let until = now + wait;
+                self.work = Work::Waiting {
+                    plan,
+                    candidate,
+                    until,
+                };
+            }
+        }
+    }
+
+    pub(super) fn durable(&mut self, position: Position) {
+        if self
+            .effective_at
+            .is_some_and(|ours| ours.epoch == position.epoch)
+        {
+            self.acknowledge(position, AckStage::Durable);
+        }
+    }
+
+    pub(super) fn tick_work(&mut self, now: Instant) {
+        if self.work.deadline().is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        match std::mem::replace(&mut self.work, Work::Idle) {
+            Work::Fetching {
+                plan,
+                needed,
+                tries,
+                ..
+            } => self.fetch(plan, needed, tries),
+            Work::Waiting {
+                plan, candidate, ..
+            } => {
+                self.out.push(Action::Install(Arc::clone(&candidate)));
+                self.work = Work::Installing { plan, candidate };
+            }
+            other @ (Work::Idle | Work::Installing { .. }) => self.work = other,
+        }
+    }
+
+    pub(super) fn rejected(&mut self, mut plan: Plan, faults: Vec<Fault>) {
+        let Some(step) = self.queue.front() else {
+            return;
+        };
+        plan.rounds += 1;
+        let named = faults
+            .iter()
+            .any(|fault| plan.changes.contains_key(&fault.key));
+        if step.atoms == Atoms::Each && named && plan.rounds < ROUNDS_MAX {
+            self.set_aside(&mut plan, faults);
+            return self.offer(plan);
+        }
+        self.hold_all(&mut plan, faults);
+        self.complete(plan, Applied::default());
+    }
+
+    /// Holds the entries that these faults name, and goes on without them.
+    pub(super) fn set_aside(&mut self, plan: &mut Plan, faults: Vec<Fault>) {
+        let Some(step) = self.queue.front() else {
+            return;
+        };
+        for fault in faults {
+            if let Some(entry) = plan.changes.remove(&fault.key) {
+                let digest = entry.as_ref().map(Entry::digest);
+                let hold = Hold::rejected(step.position.revision, digest, fault.clone().clipped());
+                let holds = Arc::make_mut(&mut self.holds);
+                if step.intent == Intent::Start {
+                    // Perhaps something newer is held already: that is what is desired.
+                    holds.entry(fault.key.clone()).or_insert(hold);
+                } else {
+                    holds.insert(fault.key.clone(), hold);
+                }
+            }
+            plan.faults.push(fault.clipped());
+        }
+    }
+
+    /// Holds all that a transaction changes.
+    fn hold_all(&mut self, plan: &mut Plan, faults: Vec<Fault>) {
+        let changes = plan.changes.clone();
+        // A fault that names nothing of the transaction is everybody's.
+        let unnamed = faults
+            .iter()
+            .find(|fault| !changes.contains_key(&fault.key))
+            .cloned();
+        self.set_aside(plan, faults);
+        let Some(step) = self.queue.front() else {
+            return;
+        };
+        let revision = step.position.revision;
+        let culprits: BTreeSet<Key> = changes
+            .keys()
+            .filter(|key| !plan.changes.contains_key(*key))
+            .cloned()
+            .collect();
+        let holds = Arc::make_mut(&mut self.holds);
+        for (key, entry) in std::mem::take(&mut plan.changes) {
+            let digest = entry.as_ref().map(Entry::digest);
+            let hold = match &unnamed {
+                Some(fault) if culprits.is_empty() => {
+                    Hold::rejected(revision, digest, fault.clone().clipped())
+                }
+                Some(_) | None if culprits.is_empty() => {
+                    Hold::rejected(revision, digest, unexplained(&key, digest))
+                }
+                Some(_) | None => Hold::together(revision, digest, &culprits),
+            };
+            holds.insert(key, hold);
+        }
+    }
+
+    /// Holds all that a view which shrank changes.
+    pub(super) fn hold_shrink(&mut self, plan: Plan, gone: usize) {
+        let Some(step) = self.queue.pop_front() else {
+            return;
+        };
+        let position = Position {
+            root: self.effective.root(),
+            ..step.position
+        };
+        let mut faults = Vec::new();
+        for (key, entry) in plan.changes {
+            let digest = entry.as_ref().map(Entry::digest);
+            let hold = Hold::shrink(position.revision, digest, gone);
+            if faults.len() < FAULTS_MAX {
+                faults.push(hold.fault(&key));
+            }
+            Arc::make_mut(&mut self.holds).insert(key, hold);
+        }
+        self.end_holds(&step);
+        self.arrive(position);
+        self.record(&step, position);
+        self.send(AgentMessage::Nack(Nack {
+            transaction: position.revision,
+            effective: self.effective_at,
+            faults,
+        }));
+    }
+
+    /// The head is done: what is left of the plan runs now.
+    pub(super) fn complete(&mut self, plan: Plan, applied: Applied) {
+        let Some(step) = self.queue.pop_front() else {
+            return;
+        };
+        let Plan {
+            changes,
+            mut faults,
+            rounds: _,
+        } = plan;
+        self.effective = self.effective.with(&to_changes(&changes));
+        self.end_holds(&step);
+        let position = Position {
+            root: self.effective.root(),
+            ..step.position
+        };
+        self.arrive(position);
+        self.recent.remember(&step.content);
+        if step.intent != Intent::Start {
+            self.record(&step, position);
+        }
+        let rejected = !faults.is_empty();
+        if rejected {
+            faults.truncate(FAULTS_MAX);
+            self.send(AgentMessage::Nack(Nack {
+                transaction: position.revision,
+                effective: self.effective_at,
+                faults,
+            }));
+        }
+        // Of what comes from the disk, hello and status tell.
+        let is_sent = step.occasion != Occasion::Start;
+        if is_sent && (step.atoms == Atoms::Each || !rejected) {
+            let Applied {
+                build,
+                swap,
+                table_bytes,
+            } = applied;
+            self.acknowledge(
+                position,
+                AckStage::Applied {
+                    build,
+                    swap,
+                    table_bytes,
+                },
+            );
+        }
+    }
+
+    pub(super) fn acknowledge(&mut self, position: Position, stage: AckStage) {
+        self.send(AgentMessage::Ack(Ack {
+            transaction: position.revision,
+            stage,
+            desired: self.desired_at,
+            effective: self.effective_at,
+        }));
+    }
+
+    /// Ends the holds of what runs as desired now. At the start that is not yet asked: what runs
+    /// then is the good content that a hold keeps.
+    fn end_holds(&mut self, step: &Step) {
+        if self.holds.is_empty() || step.intent == Intent::Start {
+            return;
+        }
+        let effective = &self.effective;
+        Arc::make_mut(&mut self.holds)
+            .retain(|key, _| digest_in(effective, key) != step.wanted(key));
+    }
+
+    /// What runs belongs to this position now.
+    fn arrive(&mut self, position: Position) {
+        let before = self.effective_at.replace(position);
+        if before.is_some_and(|before| before.epoch != position.epoch) {
+            // Revisions of another history say nothing here. The hold was found again in this one,
+            // at this revision, and a confirmation of this one's view covers it.
+            for hold in Arc::make_mut(&mut self.holds).values_mut() {
+                hold.revision = position.revision;
+            }
+        }
+    }
+
+    fn record(&mut self, step: &Step, position: Position) {
+        // A step that changed nothing that runs was not recorded before.
+        let desired = Desired {
+            position: step.position,
+            view: step.after.clone(),
+            atoms: step.atoms,
+        };
+        self.out
+            .push(Action::Save(Record::Desired(desired, Content::new())));
+        self.out.push(Action::Save(Record::Effective(Effective {
+            position,
+            view: self.effective.clone(),
+            holds: Arc::clone(&self.holds),
+        })));
+    }
+}
+
+/// A rejection that says nothing.
+fn unexplained(key: &Key, digest: Option<Digest>) -> Fault {
+    Fault {
+        key: key.clone(),
+        digest,
+        stage: Stage::Build,
+        code: "rejected".to_owned(),
+        path: String::new(),
+        detail: "the instance rejected it without saying why".to_owned(),
+        evidence: None,
+    }
+}
