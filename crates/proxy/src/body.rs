@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
+use crate::client_connection::Http1;
 use crate::exchange::Exchange;
 use crate::pool::Lease;
 use crate::refusal::{Refusal, Wait};
@@ -55,8 +56,15 @@ pub(crate) enum BrokenBody {
 /// A client's body that streams.
 #[derive(Debug)]
 pub(crate) struct Upload {
-    incoming: Incoming,
+    source: Source,
     progress: Rc<Progress>,
+}
+
+/// Where a client's body comes from.
+#[derive(Debug)]
+enum Source {
+    Http1(Rc<Http1>),
+    Http2(Incoming),
 }
 
 /// How far an upload has come: whoever waits for the response needs to know whose turn it is.
@@ -79,13 +87,17 @@ pub(crate) enum Turn {
 }
 
 impl RequestBody {
-    /// A client's body.
-    pub(crate) fn client(incoming: Incoming) -> Self {
-        if incoming.is_end_stream() {
-            return Self::Empty;
+    /// The body of an HTTP/1 request, which is to be read from its connection.
+    pub(crate) fn http1(connection: Rc<Http1>) -> Self {
+        Self::Stream(Upload::new(Source::Http1(connection)))
+    }
+
+    /// The body of an HTTP/2 request.
+    pub(crate) fn http2(incoming: Incoming) -> Self {
+        match incoming.is_end_stream() {
+            true => Self::Empty,
+            false => Self::Stream(Upload::new(Source::Http2(incoming))),
         }
-        let progress = Progress::new();
-        Self::Stream(Upload { incoming, progress })
     }
 
     /// Whether there is none.
@@ -113,9 +125,17 @@ impl RequestBody {
 }
 
 impl Upload {
+    fn new(source: Source) -> Self {
+        let progress = Progress::new();
+        Self { source, progress }
+    }
+
     /// How long the body is, where the client has said so.
     pub(crate) fn length(&self) -> Option<u64> {
-        self.incoming.size_hint().exact()
+        match &self.source {
+            Source::Http1(connection) => connection.body_left(),
+            Source::Http2(incoming) => incoming.size_hint().exact(),
+        }
     }
 
     pub(crate) fn progress(&self) -> &Rc<Progress> {
@@ -124,15 +144,21 @@ impl Upload {
 
     /// What comes next; trailers end here.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenBody>>> {
-        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
-        Poll::Ready(match frame.map(|frame| frame.map(Frame::into_data)) {
-            Some(Ok(Ok(data))) => Some(Ok(data)),
-            Some(Ok(Err(_))) | None => None,
-            Some(Err(_)) => {
-                self.progress.broken.set(true);
-                Some(Err(BrokenBody::Client))
+        let polled = match &mut self.source {
+            Source::Http1(connection) => ready!(connection.poll_body(cx)),
+            Source::Http2(incoming) => {
+                let frame = ready!(Pin::new(incoming).poll_frame(cx));
+                match frame.map(|frame| frame.map(Frame::into_data)) {
+                    Some(Ok(Ok(data))) => Some(Ok(data)),
+                    Some(Ok(Err(_))) | None => None,
+                    Some(Err(_)) => Some(Err(BrokenBody::Client)),
+                }
             }
-        })
+        };
+        if let Some(Err(_)) = polled {
+            self.progress.broken.set(true);
+        }
+        Poll::Ready(polled)
     }
 }
 

@@ -1,13 +1,16 @@
-//! Read buffers, shared by the connections of a worker: one that waits has none.
+//! Buffers, shared by the connections of a worker: one that waits has none.
 
 use std::cell::RefCell;
 
 use bytes::BytesMut;
 
-/// The spare read buffers of a worker.
+use crate::h1::Output;
+
+/// The spare buffers of a worker.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
     spare: RefCell<Vec<BytesMut>>,
+    outputs: RefCell<Vec<Output>>,
 }
 
 impl Buffers {
@@ -15,6 +18,31 @@ impl Buffers {
     pub(crate) fn take(&self) -> BytesMut {
         let spare = self.spare.borrow_mut().pop();
         spare.unwrap_or_else(|| BytesMut::with_capacity(BUFFER_BYTES))
+    }
+
+    /// Makes room for a read in a buffer, if it has too little: for as much as is wanted, within
+    /// bounds.
+    pub(crate) fn make_room(&self, buffer: &mut BytesMut, want: usize) {
+        if buffer.capacity() == 0 {
+            *buffer = self.take();
+        }
+        let want = want.clamp(READ_BYTES_MIN, READ_BYTES_MAX);
+        if buffer.capacity() - buffer.len() < want / 2 {
+            buffer.reserve(want);
+        }
+    }
+
+    /// An empty output.
+    pub(crate) fn output(&self) -> Output {
+        self.outputs.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Keeps an output for the next, if all of it is written.
+    pub(crate) fn give_back_output(&self, output: Output) {
+        let mut outputs = self.outputs.borrow_mut();
+        if output.is_empty() && outputs.len() < SPARE_MAX {
+            outputs.push(output);
+        }
     }
 
     /// Keeps a buffer for the next, if it is empty and nobody looks at what was in it.
@@ -27,6 +55,9 @@ impl Buffers {
 }
 
 /// Room in a buffer, in bytes: more than an ordinary head.
-pub(crate) const BUFFER_BYTES: usize = 16 * 1024;
+const BUFFER_BYTES: usize = 16 * 1024;
 /// Buffers that are kept.
 const SPARE_MAX: usize = 64;
+/// Room that is made for a read, in bytes: at least, and at most.
+const READ_BYTES_MIN: usize = 8 * 1024;
+const READ_BYTES_MAX: usize = 64 * 1024;

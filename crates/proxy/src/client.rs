@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::time::Duration;
 
 use http::HeaderValue;
 
@@ -31,9 +32,6 @@ pub(crate) struct Client {
     /// Whether a response waits for the client to take more of it.
     stalled: Cell<bool>,
     in_flight: Cell<u32>,
-    /// Requests begun, and how many of them had ended and been flushed at the last flush.
-    begun: Cell<u64>,
-    flushed: Cell<u64>,
 }
 
 /// What a connection is doing.
@@ -50,6 +48,8 @@ pub(crate) enum Phase {
     Idle,
     /// As idle, on an HTTP/2 connection.
     Http2Idle,
+    /// It is about to be closed.
+    Lingering,
 }
 
 impl Peer {
@@ -80,8 +80,6 @@ impl Client {
             timer: ticks.timer(),
             stalled: Cell::new(false),
             in_flight: Cell::new(0),
-            begun: Cell::new(0),
-            flushed: Cell::new(0),
         };
         client.rearm();
         Rc::new(client)
@@ -106,18 +104,17 @@ impl Client {
             // The time for a first head runs from the accept.
             Phase::Fresh => self.phase.set(Phase::Head),
             Phase::Idle => self.enter(Phase::Head),
-            Phase::Head | Phase::Busy | Phase::Http2Idle => {}
+            Phase::Head | Phase::Busy | Phase::Http2Idle | Phase::Lingering => {}
         }
     }
 
     /// A request's head is there.
     pub(crate) fn begins(&self) {
-        self.begun.set(self.begun.get() + 1);
         self.in_flight.set(self.in_flight.get() + 1);
         self.enter(Phase::Busy);
     }
 
-    /// A request's answer has been given to hyper whole, or the request is given up.
+    /// A request's answer has been written whole, or nearly, or the request is given up.
     pub(crate) fn ends(&self, http2: bool) {
         let in_flight = self.in_flight.get().saturating_sub(1);
         self.in_flight.set(in_flight);
@@ -133,17 +130,9 @@ impl Client {
         }
     }
 
-    /// All that was to be written has been.
-    pub(crate) fn has_flushed(&self) {
-        if self.in_flight.get() == 0 {
-            self.flushed.set(self.begun.get());
-        }
-    }
-
-    /// Whether every request so far has been answered and the answers are written: what is written
-    /// next is no answer of ours.
-    pub(crate) fn owes_nothing(&self) -> bool {
-        self.in_flight.get() == 0 && self.flushed.get() == self.begun.get()
+    /// It gets no more answers, and is read from only so that it sees the last one.
+    pub(crate) fn lingers(&self) {
+        self.enter(Phase::Lingering);
     }
 
     fn enter(&self, phase: Phase) {
@@ -159,8 +148,12 @@ impl Client {
             _ if self.stalled.get() => self.timer.set_in(limits.write_time),
             Phase::Fresh | Phase::Head => self.timer.set_in(limits.head_time),
             Phase::Idle | Phase::Http2Idle => self.timer.set_in(limits.idle_time),
+            Phase::Lingering => self.timer.set_in(LINGER_TIME),
             // What a request waits for has deadlines of its own.
             Phase::Busy => self.timer.clear(),
         }
     }
 }
+
+/// How long a connection is read from after its last answer.
+const LINGER_TIME: Duration = Duration::from_secs(2);

@@ -6,9 +6,12 @@
 
 mod decode;
 mod head;
+mod output;
+mod request;
 
 pub(crate) use decode::{Decoded, Decoder};
 pub(crate) use head::{
-    Malformed, ResponseHead, chunk_line, read_response, write_chunk_end, write_headers,
-    write_request_line,
+    Malformed, Reason, ResponseHead, read_response, write_header, write_headers, write_request_line,
 };
+pub(crate) use output::Output;
+pub(crate) use request::{HeadError, RequestHead, read_request, skip_empty_lines};

@@ -1,7 +1,7 @@
 //! The data plane: from a client's connection to an upstream's and back.
 //!
 //! A request's way: [`Workers`] accept a connection (`worker.rs`), hyper reads requests from it
-//! (`connection.rs`), and each is an `Exchange` (`exchange.rs`), which reads from top to bottom as a
+//! (`client_connection/`), and each is an `Exchange` (`exchange.rs`), which reads from top to bottom as a
 //! table of contents: read strictly what is asked for (`target.rs`), find the route in the live
 //! table (`table.rs`), rewrite the headers (`headers.rs`), forward (`forward.rs`: pick an endpoint,
 //! take a connection from the pool, send, wait no longer than allowed, try again where that is
@@ -28,8 +28,7 @@
 mod body;
 mod buffers;
 mod client;
-mod client_io;
-mod connection;
+mod client_connection;
 mod exchange;
 mod forward;
 mod h1;

@@ -3,15 +3,18 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use ferryway_runtime::Clock;
 use ipnet::IpNet;
 
 /// Settings of all workers of an instance.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Peers whose `X-Forwarded-*` and `Forwarded` are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// How much of time and memory a client may take.
     pub limits: Limits,
+    /// What `Date` says where an upstream says none.
+    pub clock: Clock,
 }
 
 /// How much of time and memory clients may take. All times are kept to within two ticks of 50 ms.
@@ -29,6 +32,16 @@ pub struct Limits {
     pub drain_time: Duration,
     /// Connections that a worker has open at once; further ones wait in the kernel's queue.
     pub connections_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            trusted_proxies: Vec::new(),
+            limits: Limits::default(),
+            clock: Clock::system(),
+        }
+    }
 }
 
 impl Default for Limits {

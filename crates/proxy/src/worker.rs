@@ -1,6 +1,6 @@
 //! A worker: what one thread has for itself to serve requests with.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,6 +28,7 @@ pub(crate) struct Worker {
     ticks: Rc<Ticks>,
     tasks: Tasks,
     settings: Rc<Settings>,
+    date: Rc<RefCell<String>>,
     metrics: Arc<Metrics>,
     /// Its number, under which it counts; none for one that only probes.
     number: Option<usize>,
@@ -51,6 +52,7 @@ impl Worker {
             buffers: Rc::default(),
             ticks: Ticks::new(Instant::now()),
             tasks,
+            date: Rc::new(RefCell::new(date(&settings))),
             settings: Rc::new(settings),
             metrics,
             number,
@@ -69,6 +71,7 @@ impl Worker {
             ticks: Rc::clone(&self.ticks),
             tasks: self.tasks.clone(),
             settings: Rc::clone(&self.settings),
+            date: Rc::clone(&self.date),
             metrics: Arc::clone(&self.metrics),
             number: self.number,
             draining: Cell::new(false),
@@ -88,6 +91,9 @@ impl Worker {
             self.table.borrow_mut().load();
             if number.is_multiple_of(TICKS_PER_SWEEP) {
                 self.pool.sweep(now);
+            }
+            if number.is_multiple_of(TICKS_PER_DATE) {
+                *self.date.borrow_mut() = date(&self.settings);
             }
         }
     }
@@ -123,6 +129,11 @@ impl Worker {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// What `Date` says.
+    pub(crate) fn date(&self) -> Ref<'_, str> {
+        Ref::map(self.date.borrow(), String::as_str)
     }
 
     /// Where it counts, if it does.
@@ -231,5 +242,13 @@ impl Drop for OpenConnection {
     }
 }
 
+/// Now, as `Date` has it (RFC 9110, 5.6.7).
+fn date(settings: &Settings) -> String {
+    let now = settings.clock.now();
+    now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+/// Ticks between two looks at the clock for `Date`, which has whole seconds.
+const TICKS_PER_DATE: u64 = 10;
 /// Ticks between two sweeps of the pool.
 const TICKS_PER_SWEEP: u64 = 20;

@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::connection::serve;
+use crate::client_connection::serve;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::table::LiveTable;

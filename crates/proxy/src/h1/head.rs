@@ -16,15 +16,19 @@ pub(crate) struct Malformed;
 pub(crate) struct ResponseHead {
     pub(crate) status: StatusCode,
     /// The reason phrase, if it is not the usual one.
-    pub(crate) reason: Option<Bytes>,
+    pub(crate) reason: Option<Reason>,
     /// How its body is framed.
     pub(crate) body: Decoder,
     /// Whether the connection may serve another request.
     pub(crate) keep_alive: bool,
 }
 
+/// A reason phrase that is not the usual one; among the extensions of a response.
+#[derive(Clone, Debug)]
+pub(crate) struct Reason(pub(crate) Bytes);
+
 /// Most headers in a head.
-pub(crate) const HEADERS_MAX: usize = 100;
+pub(super) const HEADERS_MAX: usize = 100;
 
 /// Reads a response's head from the front of `buffer`, headers into `headers`; none if there is not
 /// all of it yet. Interim responses (1xx) are read as any other, without a body.
@@ -33,7 +37,7 @@ pub(crate) fn read_response(
     request: &Method,
     headers: &mut HeaderMap,
 ) -> Result<Option<ResponseHead>, Malformed> {
-    let Some(end) = head_end(buffer)? else {
+    let Some(end) = head_end(buffer, 0)? else {
         return Ok(None);
     };
     let bytes = buffer.split_to(end).freeze();
@@ -51,7 +55,7 @@ pub(crate) fn read_response(
     let reason = parsed
         .reason
         .filter(|reason| Some(*reason) != status.canonical_reason());
-    let reason = reason.map(|reason| bytes.slice_ref(reason.as_bytes()));
+    let reason = reason.map(|reason| Reason(bytes.slice_ref(reason.as_bytes())));
     headers.clear();
     fill(&bytes, parsed.headers, headers)?;
     let body = response_body(request, status, http_11, headers)?;
@@ -70,7 +74,7 @@ pub(super) fn read_headers(
     bytes: &Bytes,
     headers: &mut HeaderMap,
 ) -> Result<(), Malformed> {
-    if has_bare_line_ends(lines) {
+    if has_bare_line_ends(lines, 0, lines.len()) {
         return Err(Malformed);
     }
     let mut parsed = [EMPTY_HEADER; HEADERS_MAX];
@@ -82,23 +86,29 @@ pub(super) fn read_headers(
     }
 }
 
-/// Where the head at the front of a buffer ends, if it does.
-fn head_end(buffer: &[u8]) -> Result<Option<usize>, Malformed> {
-    match memchr::memmem::find(buffer, b"\r\n\r\n") {
-        Some(end) if has_bare_line_ends(&buffer[..end + 4]) => Err(Malformed),
-        Some(end) => Ok(Some(end + 4)),
-        None => Ok(None),
+/// Where the head at the front of a buffer ends, if it does; what is before `seen` has been looked
+/// at. Only CR LF ends a line, and a head that has another end of line in it is refused at once.
+pub(super) fn head_end(buffer: &[u8], seen: usize) -> Result<Option<usize>, Malformed> {
+    let from = seen.saturating_sub(3);
+    let end = memchr::memmem::find(&buffer[from..], b"\r\n\r\n").map(|end| from + end + 4);
+    if has_bare_line_ends(buffer, from, end.unwrap_or(buffer.len())) {
+        return Err(Malformed);
     }
+    Ok(end)
 }
 
-/// Whether a line ends with something other than CR LF.
-fn has_bare_line_ends(bytes: &[u8]) -> bool {
-    let lone_feed = |at: usize| at == 0 || bytes[at - 1] != b'\r';
-    // A lone CR is no header's byte, so the parser refuses it.
-    memchr::memchr_iter(b'\n', bytes).any(lone_feed)
+/// Whether a line ends with something other than CR LF. (A lone CR is no header's byte, so the
+/// parser refuses it.)
+fn has_bare_line_ends(bytes: &[u8], from: usize, to: usize) -> bool {
+    memchr::memchr_iter(b'\n', &bytes[from..to])
+        .any(|at| from + at == 0 || bytes[from + at - 1] != b'\r')
 }
 
-fn fill(bytes: &Bytes, parsed: &[Header<'_>], headers: &mut HeaderMap) -> Result<(), Malformed> {
+pub(super) fn fill(
+    bytes: &Bytes,
+    parsed: &[Header<'_>],
+    headers: &mut HeaderMap,
+) -> Result<(), Malformed> {
     headers.reserve(parsed.len());
     for line in parsed {
         let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Malformed)?;
@@ -132,7 +142,7 @@ fn response_body(
 }
 
 /// The length that is said; more than once only if it is the same.
-pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
+pub(super) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
     let mut said = None;
     for value in headers.get_all(CONTENT_LENGTH) {
         let length = parse_length(value.as_bytes()).ok_or(Malformed)?;
@@ -155,7 +165,7 @@ fn parse_length(digits: &[u8]) -> Option<u64> {
 }
 
 /// Whether the body is chunked; any other coding is malformed.
-pub(crate) fn is_chunked(headers: &HeaderMap) -> Result<bool, Malformed> {
+pub(super) fn is_chunked(headers: &HeaderMap) -> Result<bool, Malformed> {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
         (None, _) => Ok(false),
@@ -165,7 +175,7 @@ pub(crate) fn is_chunked(headers: &HeaderMap) -> Result<bool, Malformed> {
 }
 
 /// Whether the connection goes on after this message.
-pub(crate) fn keeps_alive(http_11: bool, headers: &HeaderMap) -> bool {
+pub(super) fn keeps_alive(http_11: bool, headers: &HeaderMap) -> bool {
     let mut keep_alive = http_11;
     for token in headers.get_all(CONNECTION).iter().flat_map(tokens) {
         if token.eq_ignore_ascii_case(b"close") {
@@ -194,23 +204,16 @@ pub(crate) fn write_request_line(method: &Method, target: &str, out: &mut Vec<u8
 /// Writes headers, without the empty line after them.
 pub(crate) fn write_headers(headers: &HeaderMap, out: &mut Vec<u8>) {
     for (name, value) in headers {
-        out.extend_from_slice(name.as_str().as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
+        write_header(name.as_str(), value.as_bytes(), out);
     }
 }
 
-/// Writes the line before a chunk.
-pub(crate) fn chunk_line(length: usize, out: &mut Vec<u8>) {
-    use std::io::Write as _;
-    // Writing to memory does not fail.
-    let _ = write!(out, "{length:x}\r\n");
-}
-
-/// Writes the end of a chunked body.
-pub(crate) fn write_chunk_end(out: &mut Vec<u8>) {
-    out.extend_from_slice(b"0\r\n\r\n");
+/// Writes one header.
+pub(crate) fn write_header(name: &str, value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]

@@ -4,25 +4,23 @@
 //! the response, the response's body goes on with both. There is no task and no channel between.
 
 use std::fmt;
-use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use http::header::TRANSFER_ENCODING;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Frame;
-use hyper::ext::ReasonPhrase;
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 use super::Failure;
 use crate::body::{BrokenBody, Progress, RequestBody, Turn};
-use crate::buffers::{BUFFER_BYTES, Buffers};
-use crate::h1::{self, Decoded, Decoder, Malformed, ResponseHead};
+use crate::buffers::Buffers;
+use crate::h1::{self, Decoded, Decoder, Malformed, Output, ResponseHead};
 use crate::refusal::Refusal;
 use crate::settings::RESPONSE_HEAD_BYTES_MAX;
 
@@ -35,23 +33,15 @@ pub(crate) struct Http1 {
     out: Output,
     upload: Option<Upload>,
     /// The request, until the first byte of it is written.
-    untouched: Option<Box<Parts>>,
+    untouched: Option<Parts>,
     method: Method,
+    /// A header map to use for the response.
+    headers: HeaderMap,
     /// Where the response's body ends.
     body: Decoder,
     /// Whether the connection may serve another request after this one.
     keep_alive: bool,
     informational: u32,
-}
-
-/// What is to be written: `text`, then `chunk`, then `tail`.
-#[derive(Debug, Default)]
-struct Output {
-    text: Vec<u8>,
-    /// How much of `text` is written.
-    written: usize,
-    chunk: Bytes,
-    tail: &'static [u8],
 }
 
 /// A request's body that is being sent.
@@ -80,6 +70,7 @@ impl Http1 {
             upload: None,
             untouched: None,
             method: Method::GET,
+            headers: HeaderMap::new(),
             body: Decoder::Done,
             keep_alive: true,
             informational: 0,
@@ -100,20 +91,20 @@ impl Http1 {
     pub(super) fn start(&mut self, request: Request<RequestBody>) {
         let (head, body) = request.into_parts();
         let target = head.uri.path_and_query().map_or("/", |it| it.as_str());
-        h1::write_request_line(&head.method, target, &mut self.out.text);
-        h1::write_headers(&head.headers, &mut self.out.text);
-        self.out.text.extend_from_slice(b"\r\n");
+        self.out = self.buffers.output();
+        h1::write_request_line(&head.method, target, self.out.text());
+        h1::write_headers(&head.headers, self.out.text());
+        self.out.text().extend_from_slice(b"\r\n");
         self.method = head.method.clone();
         self.upload = Some(Upload {
             progress: body.progress().cloned(),
             chunked: head.headers.contains_key(TRANSFER_ENCODING),
             body,
         });
-        self.untouched = Some(Box::new(head));
+        self.untouched = Some(head);
         // Until the end of the response says otherwise.
         self.keep_alive = false;
         self.informational = 0;
-        self.read = self.buffers.take();
     }
 
     pub(super) fn left(&self) -> Option<u64> {
@@ -124,6 +115,7 @@ impl Http1 {
         let sent = self.upload.is_none() && self.out.is_empty();
         let over = self.keep_alive && sent && self.body.is_done() && self.read.is_empty();
         self.buffers.give_back(std::mem::take(&mut self.read));
+        self.buffers.give_back_output(std::mem::take(&mut self.out));
         over
     }
 
@@ -185,8 +177,7 @@ impl Http1 {
     /// Reads a response's head, and passes over those that are not the last word.
     fn read_head(&mut self) -> Result<Option<Response<()>>, Malformed> {
         loop {
-            let mut headers = HeaderMap::new();
-            let head = h1::read_response(&mut self.read, &self.method, &mut headers)?;
+            let head = h1::read_response(&mut self.read, &self.method, &mut self.headers)?;
             let Some(head) = head else {
                 let too_long = self.read.len() >= RESPONSE_HEAD_BYTES_MAX;
                 return if too_long { Err(Malformed) } else { Ok(None) };
@@ -196,7 +187,7 @@ impl Http1 {
                 return Err(Malformed);
             }
             if !head.status.is_informational() {
-                return Ok(Some(self.begin_body(head, headers)));
+                return Ok(Some(self.begin_body(head)));
             }
             self.informational += 1;
             if self.informational > INFORMATIONAL_MAX {
@@ -205,7 +196,7 @@ impl Http1 {
         }
     }
 
-    fn begin_body(&mut self, head: ResponseHead, headers: HeaderMap) -> Response<()> {
+    fn begin_body(&mut self, head: ResponseHead) -> Response<()> {
         let ResponseHead {
             status,
             reason,
@@ -216,8 +207,8 @@ impl Http1 {
         self.body = body;
         let mut response = Response::new(());
         *response.status_mut() = status;
-        *response.headers_mut() = headers;
-        if let Some(reason) = reason.and_then(|reason| ReasonPhrase::try_from(reason).ok()) {
+        *response.headers_mut() = std::mem::take(&mut self.headers);
+        if let Some(reason) = reason {
             response.extensions_mut().insert(reason);
         }
         response
@@ -225,16 +216,12 @@ impl Http1 {
 
     /// Reads more; how much.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let want = self.body.left().map_or(BUFFER_BYTES, |left| {
-            usize::try_from(left)
-                .unwrap_or(READ_BYTES_MAX)
-                .clamp(BUFFER_BYTES, READ_BYTES_MAX)
-        });
-        if self.read.capacity() - self.read.len() < want / 2 {
-            self.read.reserve(want);
-        }
-        let read = std::pin::pin!(self.socket.read_buf(&mut self.read));
-        read.poll(cx)
+        let want = match self.body.left() {
+            Some(left) => usize::try_from(left).unwrap_or(usize::MAX),
+            None => BODY_READ_BYTES,
+        };
+        self.buffers.make_room(&mut self.read, want);
+        std::pin::pin!(self.socket.read_buf(&mut self.read)).poll(cx)
     }
 
     /// Writes what there is to write, until the socket or the client's body has to be waited for.
@@ -252,7 +239,7 @@ impl Http1 {
                         return Ok(());
                     }
                     Poll::Ready(true) => {
-                        self.untouched = None;
+                        self.touches();
                         self.progress().inspect(|progress| progress.moves());
                     }
                     Poll::Ready(false) => return Err(Stuck::Upstream),
@@ -281,9 +268,7 @@ impl Http1 {
             Poll::Ready(Some(Ok(data))) => self.out.push(data, upload.chunked),
             Poll::Ready(Some(Err(broken))) => return Err(Stuck::Client(broken)),
             Poll::Ready(None) => {
-                if upload.chunked {
-                    h1::write_chunk_end(&mut self.out.text);
-                }
+                self.out.end(upload.chunked);
                 upload
                     .progress
                     .as_ref()
@@ -292,6 +277,14 @@ impl Http1 {
             }
         }
         Ok(false)
+    }
+
+    /// Some of the request is written: its head is not needed any more, but for its header map.
+    fn touches(&mut self) {
+        if let Some(mut head) = self.untouched.take() {
+            head.headers.clear();
+            self.headers = head.headers;
+        }
     }
 
     fn progress(&self) -> Option<&Rc<Progress>> {
@@ -320,64 +313,7 @@ impl Http1 {
         let head = self.untouched.take();
         Failure {
             refusal: Refusal::UpstreamReset,
-            request: head.map(|head| Box::new(Request::from_parts(*head, body))),
-        }
-    }
-}
-
-impl Output {
-    fn is_empty(&self) -> bool {
-        self.written == self.text.len() && self.chunk.is_empty() && self.tail.is_empty()
-    }
-
-    /// Whether another part may be added.
-    fn has_room(&self) -> bool {
-        self.chunk.is_empty() && self.tail.is_empty() && self.text.len() < COPY_BYTES_MAX
-    }
-
-    /// Adds a part of a body: copied if it is small, as one write costs more than a copy.
-    fn push(&mut self, data: Bytes, chunked: bool) {
-        if chunked {
-            h1::chunk_line(data.len(), &mut self.text);
-        }
-        let tail: &[u8] = if chunked { b"\r\n" } else { b"" };
-        if data.len() <= COPY_BYTES_MAX {
-            self.text.extend_from_slice(&data);
-            self.text.extend_from_slice(tail);
-        } else {
-            self.chunk = data;
-            self.tail = tail;
-        }
-    }
-
-    /// Writes some; whether the socket took it.
-    fn poll_write(&mut self, socket: &mut TcpStream, cx: &mut Context<'_>) -> Poll<bool> {
-        let text = &self.text[self.written..];
-        let socket = Pin::new(socket);
-        let written = if self.chunk.is_empty() && self.tail.is_empty() {
-            ready!(socket.poll_write(cx, text))
-        } else {
-            let parts = [
-                IoSlice::new(text),
-                IoSlice::new(&self.chunk),
-                IoSlice::new(self.tail),
-            ];
-            ready!(socket.poll_write_vectored(cx, &parts))
-        };
-        let written = written.unwrap_or(0);
-        self.advance(written);
-        Poll::Ready(written > 0)
-    }
-
-    fn advance(&mut self, written: usize) {
-        let from_text = written.min(self.text.len() - self.written);
-        self.written += from_text;
-        let from_chunk = (written - from_text).min(self.chunk.len());
-        self.chunk.advance(from_chunk);
-        self.tail = &self.tail[written - from_text - from_chunk..];
-        if self.written == self.text.len() {
-            self.text.clear();
-            self.written = 0;
+            request: head.map(|head| Box::new(Request::from_parts(head, body))),
         }
     }
 }
@@ -401,7 +337,5 @@ fn failed(refusal: Refusal) -> Failure {
 
 /// Interim responses (1xx) that are passed over before a response.
 const INFORMATIONAL_MAX: u32 = 16;
-/// How much of a body is read at once, in bytes.
-const READ_BYTES_MAX: usize = 64 * 1024;
-/// How much of a body is copied behind what is written already, in bytes.
-const COPY_BYTES_MAX: usize = 8 * 1024;
+/// How much of a body of unknown length is read at once, in bytes.
+const BODY_READ_BYTES: usize = 32 * 1024;

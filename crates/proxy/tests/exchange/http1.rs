@@ -46,7 +46,7 @@ fn http_1_0() {
     let response = client.ask("GET / HTTP/1.0\r\n\r\n");
     assert_eq!(response.summary(), "200 x");
     assert!(
-        response.head.starts_with("HTTP/1.0 200 OK\r\n"),
+        response.head.starts_with("HTTP/1.1 200 OK\r\n"),
         "{}",
         response.head
     );
