@@ -57,6 +57,7 @@ impl Instance {
         let proxy = ProxySettings {
             trusted_proxies: settings.trusted_proxies.clone(),
             limits: Limits::default(),
+            clock: clock.clone(),
         };
         let live = Arc::new(LiveTable::new(Table::empty()));
         let metrics = Metrics::new(settings.workers);
