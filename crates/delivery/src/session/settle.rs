@@ -147,6 +147,8 @@ impl Session {
                 }
                 Some(_) | None => Hold::together(revision, digest, &culprits),
             };
+            // The control plane is told of each: for it, what is not named has been applied.
+            plan.faults.push(hold.fault(&key));
             holds.insert(key, hold);
         }
     }
@@ -196,8 +198,8 @@ impl Session {
             ..step.position
         };
         self.arrive(position);
-        self.recent.remember(&step.content);
         if step.intent != Intent::Start {
+            self.recent.remember(&step.content);
             self.record(&step, position);
         }
         let rejected = !faults.is_empty();
