@@ -13,7 +13,7 @@ use ferryway_delivery::{
 use ferryway_model::{
     Binding, Changes, Definition, Digest, Entry, Key, Name, Revision, ServiceEntry, View,
 };
-use ferrywayruntime::{Random, Tasks};
+use ferryway_runtime::{Random, Tasks};
 use ferryway_sandbox::upstream::Upstream;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -84,7 +84,7 @@ impl Control {
             feed,
             heard,
             upstream,
-            runtime: runtime,
+            runtime,
         }
     }
 
