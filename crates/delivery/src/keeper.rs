@@ -8,9 +8,12 @@
 
 mod proven;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
+use ferryway_model::{Digest, View};
 use ferryway_proto::Position;
 use ferryway_runtime::{Stop, Task, Tasks};
 use tokio::sync::{Notify, watch};
@@ -30,13 +33,15 @@ pub(crate) struct Keeper {
 #[derive(Debug)]
 struct Shared {
     disk: Arc<InstanceDisk>,
-    /// What is to be written. Content that newer views do not name any more goes with the next
-    /// write, so it is bounded by what changes during one.
+    /// What is to be written.
     waiting: Mutex<Update>,
     wake: Notify,
     durable: watch::Sender<Option<Position>>,
 }
 
+/// Most bytes of content that wait for a disk that cannot be written, beyond what the views to be
+/// written name.
+const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long the disk rests after a failed write.
 const REST: Duration = Duration::from_secs(1);
 /// How long what discovery keeps may wait for company.
@@ -163,6 +168,7 @@ impl Shared {
                 .entry(*digest)
                 .or_insert_with(|| bytes.clone());
         }
+        forget_unnamed(&mut waiting);
         drop(waiting);
         self.wake.notify_one();
     }
@@ -182,5 +188,47 @@ impl Shared {
 
     fn lock(&self) -> MutexGuard<'_, Update> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A disk may be full for days, and content come and go meanwhile.
+fn forget_unnamed(waiting: &mut Update) {
+    let bytes: usize = waiting.content.values().map(Bytes::len).sum();
+    if bytes <= WAITING_BYTES_MAX {
+        return;
+    }
+    let desired = waiting.desired.iter().map(|desired| &desired.view);
+    let effective = waiting.effective.iter().map(|effective| &effective.view);
+    let entries = desired.chain(effective).flat_map(View::entries);
+    let named: BTreeSet<Digest> = entries.flat_map(|(_, entry)| entry.content()).collect();
+    waiting.content.retain(|digest, _| named.contains(digest));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::{Atoms, Desired};
+    use crate::testing::{Variant, epoch, position, view_of};
+
+    #[test]
+    fn content_that_nothing_names_does_not_pile_up() {
+        let (view, content) = view_of(&[("a", Variant::Good(0))]);
+        let mut waiting = Update {
+            desired: Some(Desired {
+                position: position(epoch(1), 1, &view),
+                view,
+                atoms: Atoms::Whole,
+            }),
+            content: content.clone(),
+            ..Update::default()
+        };
+        let large = Bytes::from(vec![0; WAITING_BYTES_MAX / 2]);
+        waiting.content.insert(Digest::of(&large), large.clone());
+        forget_unnamed(&mut waiting);
+        assert_eq!(waiting.content.len(), 3, "it may still be wanted");
+        let more = large.slice(1..);
+        waiting.content.insert(Digest::of(&more), more);
+        forget_unnamed(&mut waiting);
+        assert_eq!(waiting.content, content);
     }
 }

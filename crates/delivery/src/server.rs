@@ -11,6 +11,8 @@ mod incoming;
 mod rpc;
 mod sessions;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -163,8 +165,8 @@ impl<S: Source, P: Presence> DeliveryServer<S, P> {
         }
     }
 
-    /// Serves this socket until `stop`: then each stream is told to go away, and the connections
-    /// get a few seconds to end.
+    /// Serves this socket until `stop`, and then no other: a server serves once. At the end
+    /// each stream is told to go away, and the connections get a few seconds to end.
     ///
     /// # Errors
     /// When tonic cannot go on.

@@ -14,7 +14,7 @@ use crate::feed::Head;
 use crate::limits::LOG_TRANSACTIONS_MAX;
 use crate::testing::Variant::{Bad, Good};
 use crate::testing::{change, epoch, name, view_of};
-use fixture::{Control, Instance, Seen, eventually};
+use fixture::{Control, Instance, Seen};
 
 #[tokio::test]
 async fn a_change_reaches_the_instance_and_the_control_plane_hears_of_it() {
@@ -298,7 +298,8 @@ async fn an_instance_serves_a_file_alone() {
 }
 
 /// How long a change takes from `publish` to the end of the installation, on this machine and with
-/// an installer that does nothing. Printed for the curious; only the order of magnitude is held.
+/// an installer that does nothing. Printed for the curious; held is only that nothing waits for a
+/// timer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_takes_milliseconds() {
     let control = Control::start().await;
@@ -325,7 +326,6 @@ async fn a_change_takes_milliseconds() {
         "publish to applied: median {:?}, 99th of 99 {:?}",
         took[49], took[98]
     );
-    assert!(took[49] < Duration::from_millis(100), "{:?}", took[49]);
-    eventually(|| control.feed.streams() == 1).await;
+    assert!(took[49] < Duration::from_millis(500), "{:?}", took[49]);
     instance.stop().await;
 }

@@ -25,18 +25,6 @@ use crate::testing::{BAD_PORT, Variant, by_digest, change, epoch, name, service}
 /// Longer than anything takes, so that a test that waits in vain ends.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Waits until something is so that nobody tells of.
-pub(super) async fn eventually(mut is_so: impl FnMut() -> bool) {
-    let wait = async {
-        while !is_so() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, wait)
-        .await
-        .expect("never came to be");
-}
-
 /// What an instance said.
 #[derive(Clone, Debug)]
 pub(super) enum Seen {

@@ -260,6 +260,10 @@ impl World {
         self.content.clear();
     }
 
+    pub(super) fn add_content(&mut self, content: Vec<Bytes>) {
+        self.content.extend(by_digest(content));
+    }
+
     /// The control plane has this head now.
     pub(super) fn replace_head(&mut self, head: Head) {
         self.feed.replace_head(head);
