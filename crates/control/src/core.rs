@@ -78,6 +78,8 @@ struct Shared {
     turns: turns::Turns,
     commits: commits::Commits,
     keeping: Notify,
+    /// Held while instances are stored as seen, and while one is deleted.
+    keeping_instances: tokio::sync::Mutex<()>,
     /// Shared by writers from writing content until it is named; taken alone to collect what nobody
     /// names.
     writing: tokio::sync::RwLock<()>,
@@ -120,6 +122,7 @@ impl Core {
             turns: turns::Turns::default(),
             commits: commits::Commits::default(),
             keeping: Notify::new(),
+            keeping_instances: tokio::sync::Mutex::new(()),
             writing: tokio::sync::RwLock::new(()),
             clock,
         }));
@@ -278,6 +281,7 @@ impl Core {
     /// purpose: after a crash those operations are open again, and end by what the instances then
     /// report.
     async fn keep_ended(&self) {
+        let _keeping = self.0.keeping_instances.lock().await;
         let (ended, instances) = {
             let mut memory = self
                 .0

@@ -191,6 +191,19 @@ impl Memory {
         self.away(&peer.group, &id, at);
     }
 
+    /// Forgets an instance that is offline, whether the store knew it or not.
+    pub(super) fn forget(&mut self, group: &Name, id: &str) {
+        self.unsaved_instances
+            .remove(&(group.clone(), id.to_owned()));
+        if let Some(instances) = self.instances.get_mut(group)
+            && instances
+                .get(id)
+                .is_some_and(|instance| !instance.is_online())
+        {
+            instances.remove(id);
+        }
+    }
+
     /// The instance at the other end of a stream, unless a newer stream has taken its place.
     fn instance_of(&mut self, peer: &Peer) -> Option<&mut Instance> {
         let instance = self

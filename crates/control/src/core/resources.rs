@@ -420,40 +420,45 @@ impl Core {
         group: &Name,
         id: &str,
     ) -> Result<(), CoreError> {
-        self.draft(actor, None, |memory, _| {
-            let instance = memory
-                .instances
-                .get(group)
-                .and_then(|instances| instances.get(id));
-            let Some(instance) = instance else {
-                return Err(CoreError::not_found(format!(
-                    "{group} has no instance {id}"
-                )));
-            };
-            if instance.is_online() {
-                let message = format!(
-                    "the instance on {} is online; stop it first",
-                    instance.record.hostname
+        // The keeper may be about to store it as gone offline: it comes before, or not at all.
+        let _keeping = self.0.keeping_instances.lock().await;
+        let deleted = self
+            .draft(actor, None, |memory, _| {
+                let instance = memory
+                    .instances
+                    .get(group)
+                    .and_then(|instances| instances.get(id));
+                let Some(instance) = instance else {
+                    return Err(CoreError::not_found(format!(
+                        "{group} has no instance {id}"
+                    )));
+                };
+                if instance.is_online() {
+                    let message = format!(
+                        "the instance on {} is online; stop it first",
+                        instance.record.hostname
+                    );
+                    return Err(CoreError::refused(
+                        Problem::new(Code::InUse, "", message).in_group(group),
+                    ));
+                }
+                let target = format!("gateway-groups/{group}/instances/{id}");
+                let audit = (
+                    "delete instance",
+                    target,
+                    json!(instance.record),
+                    Value::Null,
                 );
-                return Err(CoreError::refused(
-                    Problem::new(Code::InUse, "", message).in_group(group),
-                ));
-            }
-            let target = format!("gateway-groups/{group}/instances/{id}");
-            let audit = (
-                "delete instance",
-                target,
-                json!(instance.record),
-                Value::Null,
-            );
-            Ok(Draft {
-                deletes: vec![keys::instance(group, id)],
-                audit: Some(audit),
-                ..Draft::default()
+                Ok(Draft {
+                    deletes: vec![keys::instance(group, id)],
+                    audit: Some(audit),
+                    ..Draft::default()
+                })
             })
-        })
-        .await
-        .map(|_| ())
+            .await;
+        deleted?;
+        self.write(|memory| memory.forget(group, id));
+        Ok(())
     }
 
     /// Works a write out on memory and commits it, anew while others come in between.

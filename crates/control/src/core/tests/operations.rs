@@ -308,3 +308,29 @@ async fn a_stream_that_was_replaced_has_no_say_any_more() {
     });
     assert_eq!(online, 1);
 }
+
+#[tokio::test]
+async fn an_instance_that_left_can_be_deleted_at_once_and_stays_deleted() {
+    let house = House::new().await.with_groups().await;
+    let one = Puppet::joins(&house, "test");
+    let id = one.peer.instance.to_string();
+    let online = house
+        .core
+        .delete_instance(&actor(), &named("test"), &id)
+        .await;
+    assert_eq!(codes(online.expect_err("is online")), [Code::InUse]);
+    one.leaves();
+    house
+        .core
+        .delete_instance(&actor(), &named("test"), &id)
+        .await
+        .expect("is offline");
+    let known = |house: &House| {
+        house
+            .core
+            .read(|memory| memory.instances.values().map(BTreeMap::len).sum::<usize>())
+    };
+    assert_eq!(known(&house), 0);
+    let house = house.again().await;
+    assert_eq!(known(&house), 0, "also after a start");
+}
