@@ -12,7 +12,7 @@ use crate::json;
 use crate::limits::NODES_MAX;
 use crate::name::Name;
 use crate::problem::{Code, Problem};
-use crate::walk::{At, Object, Walk};
+use crate::walk::{At, Walk};
 
 /// The half of an upstream that a group owns. Never part of a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,15 +93,7 @@ impl Binding {
     pub fn from_canonical(bytes: &[u8]) -> Result<Sealed<Self>, Vec<Problem>> {
         let body = json::parse(bytes).map_err(|problem| vec![problem])?;
         let sealed = Self::parse(&body)?;
-        if *sealed.bytes == *bytes {
-            Ok(sealed)
-        } else {
-            Err(vec![Problem::new(
-                Code::Invalid,
-                "",
-                "the binding is not in canonical form",
-            )])
-        }
+        sealed.made_of(bytes, "binding")
     }
 
     /// Reads a binding inside another body.
@@ -274,13 +266,15 @@ impl Discovery {
         let registry = object
             .need(walk, "registry")
             .and_then(|v| walk.parsed(v, &object.field("registry")));
-        let mut text = |object: &mut Object<'_>, name| read_part(walk, object, name);
-        let namespace = text(&mut object, "namespace");
-        let group = text(&mut object, "group");
-        let service = text(&mut object, "service");
-        if !object.has("service") {
-            walk.note(Code::Required, &object.field("service"), "is missing");
-        }
+        let namespace = object
+            .take("namespace")
+            .and_then(|v| read_part(walk, v, &object.field("namespace")));
+        let group = object
+            .take("group")
+            .and_then(|v| read_part(walk, v, &object.field("group")));
+        let service = object
+            .need(walk, "service")
+            .and_then(|v| read_part(walk, v, &object.field("service")));
         object.finish(walk, &[]);
         Some(Self {
             registry: registry?,
@@ -302,15 +296,10 @@ impl Discovery {
 }
 
 /// Reads a name of a registry's own: any visible text.
-fn read_part(walk: &mut Walk, object: &mut Object<'_>, name: &'static str) -> Option<Box<str>> {
-    let value = object.take(name)?;
-    let text = walk.text(value, &object.field(name), DISCOVERY_BYTES_MAX)?;
+fn read_part(walk: &mut Walk, value: &Value, at: &At<'_>) -> Option<Box<str>> {
+    let text = walk.text(value, at, DISCOVERY_BYTES_MAX)?;
     if text.is_empty() || text.chars().any(char::is_whitespace) {
-        walk.note(
-            Code::Invalid,
-            &object.field(name),
-            "must be a name without spaces; leave it out for none",
-        );
+        walk.note(Code::Invalid, at, "must be a name without spaces");
         return None;
     }
     Some(text.into())
@@ -437,6 +426,10 @@ mod tests {
         bad(
             &json!({"discovery": {"registry": "R"}}),
             &["invalid discovery.registry", "required discovery.service"],
+        );
+        bad(
+            &json!({"discovery": {"registry": "r", "service": null}}),
+            &["required discovery.service"],
         );
         bad(&json!([]), &["wrong_type "]);
     }

@@ -22,7 +22,10 @@ pub use upstream::{
 use crate::digest::Digest;
 use crate::host::HostPattern;
 use crate::json;
-use crate::limits::{CHECKS_MAX, DEFINITION_BYTES_MAX, HOSTS_MAX, ROUTES_MAX};
+use crate::limits::{
+    CHECKS_MAX, DEFINITION_BYTES_MAX, HOSTS_MAX, PATHS_OF_SERVICE_MAX, REGEXES_OF_SERVICE_MAX,
+    ROUTES_MAX,
+};
 use crate::meta::Meta;
 use crate::name::Name;
 use crate::path::BasePath;
@@ -132,15 +135,7 @@ impl Definition {
             }
         }
         let sealed = Self::parse(&body, None)?;
-        if *sealed.bytes == *bytes {
-            Ok(sealed)
-        } else {
-            Err(vec![Problem::new(
-                Code::Invalid,
-                "",
-                "the definition is not in canonical form",
-            )])
-        }
+        sealed.made_of(bytes, "definition")
     }
 
     /// The definition as JSON, with its defaults filled in.
@@ -210,6 +205,15 @@ impl<T> Sealed<T> {
             digest,
         }
     }
+
+    /// The same, if it was read from these bytes and they are canonical.
+    pub(crate) fn made_of(self, bytes: &[u8], what: &str) -> Result<Self, Vec<Problem>> {
+        if *self.bytes == *bytes {
+            return Ok(self);
+        }
+        let message = format!("the {what} is not in canonical form");
+        Err(vec![Problem::new(Code::Invalid, "", message)])
+    }
 }
 
 /// Reads a resource's name: the body's, or the URL's where the body has none.
@@ -265,12 +269,41 @@ fn read_routes(walk: &mut Walk, value: &Value, at: &At<'_>) -> Vec<Route> {
             "is empty; a service needs at least one route",
         );
     }
+    if !are_sums_bounded(walk, at, items) {
+        return Vec::new();
+    }
     let routes = items.iter().enumerate();
     let routes: Vec<_> = routes
         .filter_map(|(n, item)| Route::read(walk, item, At::Item(at, n)))
         .collect();
     note_duplicates(walk, at, items, "route");
     routes
+}
+
+/// Whether all routes together have few enough paths and expressions; counted before any of them is
+/// read, since reading an expression compiles it.
+fn are_sums_bounded(walk: &mut Walk, at: &At<'_>, items: &[Value]) -> bool {
+    let lists = |field| items.iter().filter_map(move |i| i.get(field)?.as_array());
+    let is_regex = |p: &&Value| p.get("op").and_then(Value::as_str) == Some("regex");
+    let sums = [
+        (
+            "paths",
+            lists("paths").map(Vec::len).sum(),
+            PATHS_OF_SERVICE_MAX,
+        ),
+        (
+            "regular expressions",
+            lists("match").flatten().filter(is_regex).count(),
+            REGEXES_OF_SERVICE_MAX,
+        ),
+    ];
+    for (what, sum, most) in sums {
+        if sum > most {
+            let message = format!("have {sum} {what} together; at most {most} are allowed");
+            walk.note(Code::LimitExceeded, at, message);
+        }
+    }
+    sums.iter().all(|(_, sum, most)| sum <= most)
 }
 
 fn read_checks(walk: &mut Walk, value: &Value, at: &At<'_>) -> Vec<Check> {

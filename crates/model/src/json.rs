@@ -7,6 +7,7 @@ use serde_json::{Map, Number, Value};
 
 use crate::limits::JSON_DEPTH_MAX;
 use crate::problem::{Code, Problem};
+use crate::walk::quoted;
 
 /// Reads JSON, refusing what other readers might read differently: a key given twice, and nesting
 /// deeper than [`JSON_DEPTH_MAX`].
@@ -153,7 +154,8 @@ impl<'de> Visitor<'de> for Strict {
             let value = map.next_value_seed(self.inner()?)?;
             if entries.contains_key(&key) {
                 return Err(A::Error::custom(format_args!(
-                    "the key {key:?} is given twice"
+                    "the key {} is given twice",
+                    quoted(&key)
                 )));
             }
             entries.insert(key, value);

@@ -30,6 +30,10 @@ pub const CHECKS_MAX: usize = 32;
 pub const NODES_MAX: usize = 256;
 /// Most path patterns of one route.
 pub const PATHS_MAX: usize = 64;
+/// Most path patterns of all routes of a service together: each is looked for under each host.
+pub const PATHS_OF_SERVICE_MAX: usize = 4_000;
+/// Most regular expressions of a service: each may take [`REGEX_COMPILED_BYTES_MAX`].
+pub const REGEXES_OF_SERVICE_MAX: usize = 500;
 /// Most methods of one route.
 pub const METHODS_MAX: usize = 32;
 /// Most predicates of one route.

@@ -14,6 +14,8 @@ use crate::problem::{Code, Problem};
 #[derive(Debug, Default)]
 pub struct Walk {
     problems: Vec<Problem>,
+    /// Problems beyond [`PROBLEMS_MAX`], which are counted only.
+    more: usize,
 }
 
 /// A place in the body: a chain of fields and indexes, written only when it is needed.
@@ -27,7 +29,7 @@ pub enum At<'a> {
     Item(&'a Self, usize),
 }
 
-/// Most problems that one body is answered with.
+/// Most problems of one body that are answered with their places; one more says how many are not.
 pub const PROBLEMS_MAX: usize = 100;
 
 impl Walk {
@@ -37,10 +39,12 @@ impl Walk {
         Self::default()
     }
 
-    /// Notes a problem at a place. Beyond [`PROBLEMS_MAX`] problems are not kept.
+    /// Notes a problem at a place. Beyond [`PROBLEMS_MAX`] problems are counted only.
     pub fn note(&mut self, code: Code, at: &At<'_>, message: impl Into<String>) {
         if self.problems.len() < PROBLEMS_MAX {
             self.problems.push(Problem::new(code, at, message));
+        } else {
+            self.more += 1;
         }
     }
 
@@ -48,7 +52,15 @@ impl Walk {
     ///
     /// # Errors
     /// All problems found.
-    pub fn finish<T>(self, value: Option<T>) -> Result<T, Vec<Problem>> {
+    pub fn finish<T>(mut self, value: Option<T>) -> Result<T, Vec<Problem>> {
+        if self.more > 0 {
+            let message = format!(
+                "{} more problems are not listed; mend these first",
+                self.more
+            );
+            self.problems
+                .push(Problem::new(Code::LimitExceeded, "", message));
+        }
         match value {
             Some(value) if !self.problems.iter().any(Problem::is_error) => Ok(value),
             _ if self.problems.is_empty() => Err(vec![Problem::new(
@@ -258,18 +270,18 @@ impl<'v> Object<'v> {
             if self.seen.contains(&name.as_str()) || ignored.contains(&name.as_str()) {
                 continue;
             }
-            let known = self.seen.iter().copied();
-            let hint = match nearest(name, known) {
-                Some(near) => format!("; did you mean {near:?}?"),
-                None if self.seen.is_empty() => String::new(),
-                None => format!("; known are {}", self.seen.join(", ")),
-            };
             let shown: String = name.chars().take(64).collect();
-            walk.note(
-                Code::UnknownField,
-                &At::Field(&self.at, &shown),
-                format!("is no field here{hint}"),
-            );
+            let at = At::Field(&self.at, &shown);
+            walk.note(Code::UnknownField, &at, self.unknown(name));
+        }
+    }
+
+    /// What to say of an unknown field.
+    fn unknown(&self, name: &str) -> String {
+        match nearest(name, self.seen.iter().copied()) {
+            Some(near) => format!("is no field here; did you mean {near:?}?"),
+            None if self.seen.is_empty() => "is no field here".to_owned(),
+            None => format!("is no field here; known are {}", self.seen.join(", ")),
         }
     }
 }
@@ -362,6 +374,18 @@ mod tests {
                 "unknown_field nme: is no field here; did you mean \"name\"?",
             ]
         );
+    }
+
+    #[test]
+    fn what_is_not_listed_is_counted_and_still_stops_the_call() {
+        let mut walk = Walk::new();
+        let all: Vec<_> = (0..PROBLEMS_MAX + 7).collect();
+        for n in &all {
+            walk.note(Code::Invalid, &At::Item(&At::Root, *n), "is wrong");
+        }
+        let problems = walk.finish(Some(())).expect_err("there are problems");
+        assert_eq!(problems.len(), PROBLEMS_MAX + 1);
+        assert!(problems[PROBLEMS_MAX].message.starts_with("7 more"));
     }
 
     #[test]

@@ -76,11 +76,11 @@ impl Check {
         let expect = object.need(walk, "expect");
         let expect = expect.and_then(|v| Expect::read(walk, v, object.field("expect")));
         if let Some(method) = &method
-            && !method.is_safe()
+            && ![Method::GET, Method::HEAD].contains(method)
             && may_change == Some(false)
         {
             let message =
-                format!("{method} may change something; say `unsafe: true` if that is meant");
+                format!("is {method}, but checks are GET or HEAD; say `unsafe: true` for others");
             walk.note(Code::Invalid, &object.field("method"), message);
         }
         object.finish(walk, &[]);
@@ -207,7 +207,11 @@ fn read_headers(walk: &mut Walk, object: &mut Object<'_>) -> BTreeMap<Box<str>, 
                 );
             }
             (Ok(name), Some(_)) => {
-                headers.insert(name.as_str().into(), text.into());
+                let standing = headers.insert(Box::<str>::from(name.as_str()), text.into());
+                if standing.is_some() {
+                    let message = format!("names the header {name} again, in other letters");
+                    walk.note(Code::Duplicate, &at, message);
+                }
             }
             (Err(_), _) => walk.note(Code::Invalid, &at, "is no header name"),
             (_, None) => walk.note(
@@ -232,14 +236,21 @@ const FRAMING: [HeaderName; 6] = [
 fn read_json(walk: &mut Walk, value: &Value, at: At<'_>) -> BTreeMap<Box<str>, Value> {
     let mut json = BTreeMap::new();
     for (pointer, value) in fields(walk, value, &at, CHECK_HEADERS_MAX) {
-        if pointer.is_empty() || pointer.starts_with('/') {
+        if is_pointer(pointer) {
             json.insert(pointer.as_str().into(), value.clone());
         } else {
-            let message = "is no JSON pointer; it begins with '/', as in \"/headers/Host\"";
+            let message = "is no JSON pointer; it begins with '/', as in \"/headers/Host\", \
+                           and has '~' as ~0 and '/' in a name as ~1";
             walk.note(Code::Invalid, &At::Field(&at, pointer), message);
         }
     }
     json
+}
+
+/// Whether a text is a JSON pointer (RFC 6901, 3). The whole body has the empty one.
+fn is_pointer(text: &str) -> bool {
+    let mut escapes = text.split('~').skip(1);
+    (text.is_empty() || text.starts_with('/')) && escapes.all(|rest| rest.starts_with(['0', '1']))
 }
 
 /// The fields of an object whose names the caller chooses, at most `most`.

@@ -196,6 +196,16 @@ fn each_thing_that_is_wrong_is_said_at_its_place() {
         .map(|n| json!({"name": format!("r{n}"), "paths": ["/a"]}))
         .collect();
     bad("/routes", &json!(many), &["limit_exceeded routes"]);
+    let regex = json!({"header": "x", "op": "regex", "value": "\\w{9}"});
+    let paths: Vec<_> = (0..64).map(|n| format!("/{n}")).collect();
+    let many: Vec<_> = (0..63)
+        .map(|n| json!({"name": format!("r{n}"), "paths": paths, "match": vec![&regex; 8]}))
+        .collect();
+    bad(
+        "/routes",
+        &json!(many),
+        &["limit_exceeded routes", "limit_exceeded routes"],
+    );
 }
 
 #[test]
@@ -235,6 +245,11 @@ fn what_this_build_cannot_do_is_unsupported() {
     );
     bad(
         "/upstream",
+        &json!({"host_header": {"mode": "rewrite", "value": "a:+80"}}),
+        &["invalid upstream.host_header.value"],
+    );
+    bad(
+        "/upstream",
         &json!({"host_header": {"value": "a"}}),
         &["invalid upstream.host_header.value"],
     );
@@ -263,7 +278,8 @@ fn checks_are_read_strictly() {
         "/checks",
         &json!([{"name": "c", "path": "/a/../b", "expect": {}}, {"name": "c", "path": "/a", "method": "POST", "expect": {}},
         {"path": "/a?x=1", "name": "d"}, {"name": "e", "path": "/a", "expect": {"status": 99, "json": {"a": 1}, "within": "11s"}},
-        {"name": "f", "path": "/a", "headers": {"host": "x", "b": "\u{e9}"}, "expect": {}}]),
+        {"name": "f", "path": "/a", "headers": {"host": "x", "b": "\u{e9}"}, "expect": {}},
+        {"name": "g", "path": "/a", "method": "OPTIONS", "expect": {"headers": {"A": "1", "a": "2"}, "json": {"/a~2": 1, "/a~0~1": 1}}}]),
         &[
             "invalid checks[0].path",
             "invalid checks[1].method",
@@ -273,6 +289,9 @@ fn checks_are_read_strictly() {
             "invalid checks[3].expect.within",
             "invalid checks[4].headers.b",
             "invalid checks[4].headers.host",
+            "duplicate checks[5].expect.headers.a",
+            "invalid checks[5].expect.json./a~2",
+            "invalid checks[5].method",
             "duplicate checks[1].name",
         ],
     );

@@ -292,7 +292,9 @@ fn read_authority(walk: &mut Walk, value: &Value, at: &At<'_>) -> Option<HostHea
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
         _ => (text, None),
     };
-    let port = port.map_or(Some(1), |port| port.parse::<u16>().ok());
+    // Digits only: the text is sent as it is, and a number may be written with a sign.
+    let digits = |port: &&str| port.bytes().all(|b| b.is_ascii_digit());
+    let port = port.map_or(Some(1), |port| Some(port).filter(digits)?.parse().ok());
     match (host.parse::<HostName>(), port) {
         (Err(error), _) => walk.note(Code::Invalid, at, format!("{text:?} {error}")),
         (Ok(_), None | Some(0)) => walk.note(
