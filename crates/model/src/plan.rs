@@ -22,7 +22,7 @@ use crate::diff::{Difference, Side};
 use crate::digest::Digest;
 use crate::json;
 use crate::name::{Name, VersionNumber};
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 use crate::registry::Registry;
 
 /// What a plan needs to know of the world as it stands.
@@ -83,8 +83,9 @@ pub struct InstanceFacts {
     pub id: Box<str>,
     /// The host it runs on.
     pub hostname: Box<str>,
-    /// Whether it runs the group's whole view.
-    pub converged: bool,
+    /// Whether it has come to terms with the group's present revision: what it doesn't hold, it
+    /// runs.
+    pub current: bool,
     /// The services it holds at earlier content.
     pub held: Vec<Name>,
 }
@@ -131,6 +132,8 @@ pub struct Destination {
     pub group: Name,
     /// The service.
     pub service: Name,
+    /// The place in the body sent that names it; empty where the URL does.
+    pub place: String,
     /// What runs there now.
     pub before: Option<Running>,
     /// What would run there. The same as `before` where a problem left nothing to plan.
@@ -173,10 +176,12 @@ impl Plan {
     }
 
     /// The digest that a real call may name (`expect_plan`): over what changes from what to what,
-    /// and the problems. Instances are left out on purpose: one that restarts in between makes the
-    /// plan no other one.
+    /// and the problems. Which instances there are is left out on purpose: one more makes the plan
+    /// no other one. So is the problem that the plan is not the expected one: it says nothing of the
+    /// plan itself.
     #[must_use]
     pub fn digest(&self) -> Digest {
+        let problems = self.all_problems().filter(|p| p.code != Code::PlanChanged);
         let problem = |p: &Problem| json!([p.code, p.path, p.group, p.service]);
         let destination = |d: &Destination| {
             json!([
@@ -189,7 +194,7 @@ impl Plan {
         let value = json!({
             "kind": self.kind,
             "destinations": self.destinations.iter().map(destination).collect::<Vec<_>>(),
-            "problems": self.all_problems().map(problem).collect::<Vec<_>>(),
+            "problems": problems.map(problem).collect::<Vec<_>>(),
             "versions": self.new_versions.iter().map(|v| json!([v.service, v.version])).collect::<Vec<_>>(),
         });
         Digest::of(&json::canonical(&value))

@@ -324,13 +324,13 @@ impl World for Memory {
             .get(group)
             .into_iter()
             .flat_map(BTreeMap::values);
-        let root = self.groups.get(group).map(|group| group.head.root);
+        let present = self.groups.get(group).map(|group| group.head.revision);
         instances
             .filter(|instance| instance.is_online())
             .map(|instance| InstanceFacts {
                 id: instance.id.as_str().into(),
                 hostname: instance.record.hostname.as_str().into(),
-                converged: instance.is_converged(root),
+                current: present.is_some_and(|present| instance.settled() >= present),
                 held: instance.held.keys().cloned().collect(),
             })
             .collect()

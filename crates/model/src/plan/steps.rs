@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{
-    Destination, NewVersion, OperationKind, Past, Plan, Request, RollbackTo, Running, SyncForm,
-    SyncService, Target, World,
+    Destination, InstanceFacts, NewVersion, OperationKind, Past, Plan, Request, RollbackTo,
+    Running, SyncForm, SyncService, Target, World,
 };
 use crate::binding::{Binding, Upstream};
 use crate::conflict::{Claimant, RouteConflict};
@@ -53,13 +53,29 @@ pub fn plan(request: &Request, world: &impl World) -> Result<Plan, Problem> {
         } => planner.edit(group, service, definition)?,
         Request::Unpublish { group, service } => planner.unpublish(group, service)?,
     };
-    planner.note_conflicts(&mut plan, matches!(request, Request::Edit { .. }));
+    planner.note_conflicts(&mut plan, request);
     planner.note_instances(&mut plan);
     Ok(plan)
 }
 
 struct Planner<'w, W> {
     world: &'w W,
+}
+
+/// Where the body sent speaks of a destination.
+struct Place {
+    /// The destination itself.
+    item: String,
+    /// Its binding.
+    binding: Spot,
+}
+
+/// Where a body says which binding it wants.
+enum Spot {
+    /// It holds the binding here, or would.
+    Holds(String),
+    /// It asks here for one that it doesn't hold.
+    Asks(String),
 }
 
 /// What shall run somewhere, before the binding is settled.
@@ -99,14 +115,13 @@ impl<W: World> Planner<'_, W> {
         };
         let mut seen = BTreeSet::new();
         for (n, target) in groups.iter().enumerate() {
-            let place = format!("groups[{n}]");
-            if let Some(problem) = self.bad_target(&target.group, &mut seen, &place) {
+            let place = Place::of(format!("groups[{n}]"), "binding");
+            if let Some(problem) = self.bad_target(&target.group, &mut seen, &place.item) {
                 plan.problems.push(problem);
                 continue;
             }
             let binding = target.bindings.get(service);
-            let destination =
-                self.arrive(&target.group, service, &content, binding, &place, "binding");
+            let destination = self.arrive(&target.group, service, &content, binding, &place);
             plan.destinations.push(destination);
         }
         plan.new_versions.push(NewVersion {
@@ -143,8 +158,8 @@ impl<W: World> Planner<'_, W> {
                 continue;
             };
             if !named.insert(service) {
-                let problem =
-                    Problem::new(Code::Duplicate, place, format!("names {service} again"));
+                let message = format!("names {service} again");
+                let problem = Problem::new(Code::Duplicate, below(&place, "service"), message);
                 plan.problems.push(problem.of_service(service));
                 continue;
             }
@@ -228,12 +243,10 @@ impl<W: World> Planner<'_, W> {
                     version: Some(version.clone()),
                     ..running.clone()
                 };
-                plan.destinations.push(Destination::new(
-                    source,
-                    service,
-                    Some(running.clone()),
-                    Some(after),
-                ));
+                let mut destination =
+                    Destination::new(source, service, Some(running.clone()), Some(after));
+                place.clone_into(&mut destination.place);
+                plan.destinations.push(destination);
                 Some(version.clone())
             }
         };
@@ -242,32 +255,26 @@ impl<W: World> Planner<'_, W> {
             definition: running.definition.clone(),
         };
         let mut lagging = self.world.instances(source);
-        lagging.retain(|i| i.held.contains(service) || !i.converged);
+        lagging.retain(|i| i.held.contains(service) || !i.current);
         for (n, target) in to.iter().enumerate() {
             let group = &target.group;
             let earlier = to[..n].iter().any(|other| other.group == *group);
             if earlier || group == source || self.world.group(group).is_none() {
                 continue; // said once for the call, by note_targets
             }
-            let (place, field) = match form {
-                SyncForm::One => (format!("to[{n}]"), "binding".to_owned()),
-                SyncForm::Several => (format!("to[{n}]"), format!("bindings.{service}")),
+            let field = match form {
+                SyncForm::One => "binding".to_owned(),
+                SyncForm::Several => format!("bindings.{service}"),
             };
-            let mut destination = self.arrive(
-                group,
-                service,
-                &content,
-                target.bindings.get(service),
-                &place,
-                &field,
-            );
+            let at = Place::of(format!("to[{n}]"), &field);
+            let binding = target.bindings.get(service);
+            let mut destination = self.arrive(group, service, &content, binding, &at);
             if !lagging.is_empty() {
-                let names: Vec<_> = lagging.iter().map(|i| i.hostname.as_ref()).collect();
                 let message = format!(
-                    "not every instance of {source} runs what would be synced: {}",
-                    names.join(", ")
+                    "not every instance of {source} runs yet what would be synced: {}",
+                    shown_hosts(&lagging)
                 );
-                let problem = Problem::new(Code::SourceNotConverged, "", message);
+                let problem = Problem::new(Code::SourceNotConverged, place, message);
                 destination
                     .problems
                     .push(problem.in_group(source).of_service(service));
@@ -341,12 +348,16 @@ impl<W: World> Planner<'_, W> {
             version: past.version.clone(),
             definition: past.definition.clone(),
         };
-        let binding = if with_binding {
-            &past.binding
+        let (asks, binding) = if with_binding {
+            ("with_binding", &past.binding)
         } else {
-            &before.binding
+            ("", &before.binding)
         };
-        let destination = self.arrive(group, service, &content, Some(binding), "", "with_binding");
+        let place = Place {
+            item: String::new(),
+            binding: Spot::Asks(asks.to_owned()),
+        };
+        let destination = self.arrive(group, service, &content, Some(binding), &place);
         plan.destinations.push(destination);
         Ok(plan)
     }
@@ -367,11 +378,15 @@ impl<W: World> Planner<'_, W> {
         };
         let mut plan = Plan::new(kind);
         let mut problems = Vec::new();
-        if let Some(binding) = binding {
-            problems = self.binding_problems(group, service, &binding.content, "binding");
-            after.binding = binding.clone();
-        }
         after.enabled = enabled.unwrap_or(before.enabled);
+        if let Some(binding) = binding {
+            let at = Spot::Holds("binding".to_owned());
+            problems = self.binding_problems(group, service, &binding.content, &at);
+            after.binding = binding.clone();
+        } else if after.enabled && !before.enabled {
+            let at = Spot::Asks("enabled".to_owned());
+            problems = self.binding_problems(group, service, &before.binding.content, &at);
+        }
         let mut destination = Destination::new(group, service, Some(before), Some(after));
         destination.problems = problems;
         plan.destinations.push(destination);
@@ -424,24 +439,26 @@ impl<W: World> Planner<'_, W> {
         service: &Name,
         content: &Content,
         binding: Option<&Arc<Sealed<Binding>>>,
-        place: &str,
-        field: &str,
+        place: &Place,
     ) -> Destination {
+        let Place { item, binding: at } = place;
         let before = self.world.running(group, service);
         let kept = before.as_ref().map(|running| running.binding.clone());
+        let kept_at = Spot::Asks(item.clone());
+        let at_present = if binding.is_some() { at } else { &kept_at };
         let Some(binding) = binding.cloned().or(kept) else {
             let mut destination = Destination::new(group, service, None, None);
+            destination.place.clone_from(item);
             let message = format!(
                 "{group} doesn't have {service} yet; say where its upstream is there (nodes or discovery)"
             );
-            let problem = Problem::new(Code::BindingRequired, below(place, field), message);
+            let problem = Problem::new(Code::BindingRequired, at.whole(), message);
             destination
                 .problems
                 .push(problem.in_group(group).of_service(service));
             return destination;
         };
-        let mut problems =
-            self.binding_problems(group, service, &binding.content, &below(place, field));
+        let mut problems = self.binding_problems(group, service, &binding.content, at_present);
         if let Some(before) = &before
             && before.version.is_none()
             && before.definition.digest != content.definition.digest
@@ -450,7 +467,7 @@ impl<W: World> Planner<'_, W> {
             let message = format!(
                 "{service} was edited in {group}; the edit stays in the history as {digest}"
             );
-            let problem = Problem::new(Code::UnversionedEditReplaced, place, message);
+            let problem = Problem::new(Code::UnversionedEditReplaced, item, message);
             problems.push(problem.in_group(group).of_service(service));
         }
         let after = Running {
@@ -460,6 +477,7 @@ impl<W: World> Planner<'_, W> {
             enabled: before.as_ref().is_none_or(|running| running.enabled),
         };
         let mut destination = Destination::new(group, service, before, Some(after));
+        destination.place.clone_from(item);
         destination.problems = problems;
         destination
     }
@@ -470,7 +488,7 @@ impl<W: World> Planner<'_, W> {
         group: &Name,
         service: &Name,
         binding: &Binding,
-        place: &str,
+        at: &Spot,
     ) -> Vec<Problem> {
         let Upstream::Discovery(discovery) = &binding.upstream else {
             return Vec::new();
@@ -483,13 +501,13 @@ impl<W: World> Planner<'_, W> {
                 );
                 Problem::new(
                     Code::RegistryMissing,
-                    below(place, "discovery.registry"),
+                    at.field("discovery.registry"),
                     message,
                 )
             }
             Some(registry) => match registry.content.query(discovery) {
                 Ok(_) => return Vec::new(),
-                Err(why) => Problem::new(Code::Invalid, below(place, "discovery"), why),
+                Err(why) => Problem::new(Code::Invalid, at.field("discovery"), why),
             },
         };
         vec![problem.in_group(group).of_service(service)]
@@ -518,7 +536,7 @@ impl<W: World> Planner<'_, W> {
     }
 
     /// Notes the conflicts of each group's changes, all services of the group together.
-    fn note_conflicts(&self, plan: &mut Plan, edit: bool) {
+    fn note_conflicts(&self, plan: &mut Plan, request: &Request) {
         let groups: BTreeSet<Name> = plan.destinations.iter().map(|d| d.group.clone()).collect();
         for group in groups {
             let changed: BTreeMap<Name, Option<Claimant>> = plan
@@ -533,7 +551,8 @@ impl<W: World> Planner<'_, W> {
             for conflict in conflicts {
                 let of = |d: &&mut Destination| d.group == group && d.service == conflict.service;
                 if let Some(destination) = plan.destinations.iter_mut().find(of) {
-                    let problem = conflict_problem(destination, &conflict, edit);
+                    let place = conflict_place(request, destination, &conflict);
+                    let problem = conflict_problem(destination, &conflict, &place);
                     destination.problems.push(problem);
                 }
             }
@@ -549,10 +568,32 @@ impl<W: World> Planner<'_, W> {
                 let group = &destination.group;
                 let message =
                     format!("{group} has no instance online; it takes effect when one joins");
-                destination
-                    .problems
-                    .push(Problem::new(Code::NoInstances, "", message).in_group(group));
+                let problem = Problem::new(Code::NoInstances, &destination.place, message);
+                destination.problems.push(problem.in_group(group));
             }
+        }
+    }
+}
+
+impl Place {
+    /// A destination in a list, and the field of it that holds its binding.
+    fn of(item: String, field: &str) -> Self {
+        let binding = Spot::Holds(below(&item, field));
+        Self { item, binding }
+    }
+}
+
+impl Spot {
+    fn whole(&self) -> &str {
+        let (Self::Holds(place) | Self::Asks(place)) = self;
+        place
+    }
+
+    /// A field of the binding, as far as the body has it.
+    fn field(&self, name: &str) -> String {
+        match self {
+            Self::Holds(place) => below(place, name),
+            Self::Asks(place) => place.clone(),
         }
     }
 }
@@ -574,6 +615,7 @@ impl Destination {
         Self {
             group,
             service,
+            place: String::new(),
             before,
             after,
             problems: Vec::new(),
@@ -606,7 +648,24 @@ fn claimant(running: &Running) -> Option<Claimant> {
     })
 }
 
-fn conflict_problem(destination: &Destination, conflict: &RouteConflict, edit: bool) -> Problem {
+/// The place in the body sent that brings a conflict about.
+fn conflict_place(
+    request: &Request,
+    destination: &Destination,
+    conflict: &RouteConflict,
+) -> String {
+    let RouteConflict { route, path, .. } = conflict;
+    match request {
+        Request::Edit { .. } => format!("routes[{route}].paths[{path}]"),
+        Request::Set {
+            binding: Some(_), ..
+        } if destination.before.as_ref().is_some_and(|r| r.enabled) => "binding".to_owned(),
+        Request::Set { .. } => "enabled".to_owned(),
+        _ => destination.place.clone(),
+    }
+}
+
+fn conflict_problem(destination: &Destination, conflict: &RouteConflict, place: &str) -> Problem {
     let RouteConflict {
         service,
         route,
@@ -635,11 +694,6 @@ fn conflict_problem(destination: &Destination, conflict: &RouteConflict, edit: b
         "route {name} of {service} ({pattern}, {host}) would answer the same requests as route {other_route} of {other_service}, \
          and no rule says which goes first; change a path, host, method, predicate or priority, or disable one of the services"
     );
-    let place = if edit {
-        format!("routes[{route}].paths[{path}]")
-    } else {
-        String::new()
-    };
     Problem::new(Code::RouteConflict, place, message)
         .in_group(&destination.group)
         .of_service(service)
@@ -650,6 +704,17 @@ fn below(place: &str, field: &str) -> String {
         field.to_owned()
     } else {
         format!("{place}.{field}")
+    }
+}
+
+/// The hosts of instances for a message, cut where there are many.
+fn shown_hosts(instances: &[InstanceFacts]) -> String {
+    const SHOWN_MAX: usize = 5;
+    let names = instances.iter().take(SHOWN_MAX);
+    let names: Vec<_> = names.map(|i| i.hostname.as_ref()).collect();
+    match instances.len().saturating_sub(SHOWN_MAX) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
     }
 }
 

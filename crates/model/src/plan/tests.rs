@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::conflict::Claimant;
+use crate::problem::Code;
 
 /// A world of two groups with services; instances can be put in.
 #[derive(Default)]
@@ -109,7 +110,7 @@ fn small() -> Small {
         let facts = InstanceFacts {
             id: "i".into(),
             hostname: "h".into(),
-            converged: true,
+            current: true,
             held: vec![],
         };
         small.instances.insert(name(group), vec![facts]);
@@ -258,7 +259,7 @@ fn publishing() {
         &small,
         &publish("2", vec![to("dr", Some("d"))]),
         &["dr/a 2@d"],
-        &["no_instances "],
+        &["no_instances groups[0]"],
     );
     let of = |service: &str| Request::Publish {
         service: name(service),
@@ -330,7 +331,7 @@ fn syncing_exactly_what_the_source_runs() {
         &["production/a 1.0.0@q off"],
         &[],
     );
-    small.instances.get_mut(&name("test")).expect("is there")[0].converged = false;
+    small.instances.get_mut(&name("test")).expect("is there")[0].current = false;
     check(
         &small,
         &sync(None, None, vec![to("production", None)]),
@@ -510,7 +511,12 @@ fn conflicts_are_found_when_a_service_comes_is_edited_or_enabled() {
         binding: None,
         enabled: Some(true),
     };
-    check(&small, &enable, &["test/b 1@t"], &["route_conflict "]);
+    check(
+        &small,
+        &enable,
+        &["test/b 1@t"],
+        &["route_conflict enabled"],
+    );
     let edit_b = |path| Request::Edit {
         group: name("test"),
         service: name("b"),
@@ -528,6 +534,141 @@ fn conflicts_are_found_when_a_service_comes_is_edited_or_enabled() {
         &["route_conflict routes[0].paths[0]"],
     );
     check(&small, &edit_b("/a/{x}"), &["test/b none@t"], &[]);
+}
+
+/// A body holds only what was sent: what is wrong with a binding that was kept, or that comes back,
+/// has no place inside it.
+#[test]
+fn places_are_those_of_the_body_sent() {
+    let mut small = small();
+    let body = json!({"discovery": {"registry": "gone", "service": "a"}});
+    let gone = Arc::new(Binding::parse(&body).expect("is a binding"));
+    let there = small.running[&(name("test"), name("a"))].clone();
+    for (group, enabled) in [("production", true), ("dr", false)] {
+        let running = Running {
+            binding: gone.clone(),
+            enabled,
+            ..there.clone()
+        };
+        small.running.insert((name(group), name("a")), running);
+    }
+    let mut edited = there;
+    (edited.version, edited.definition) = (None, definition("a", "/edited"));
+    small.running.insert((name("test"), name("a")), edited);
+    let kept = "registry_missing to[0]";
+    let replaced = "unversioned_edit_replaced groups[1]";
+    let to_production = || vec![to("production", None)];
+    check(
+        &small,
+        &sync(Some("2"), None, to_production()),
+        &["test/a 2@t", "production/a discovery"],
+        &[kept],
+    );
+    let publishing = publish("2", vec![to("production", None), to("test", None)]);
+    check(
+        &small,
+        &publishing,
+        &["production/a discovery", "test/a 2@t"],
+        &["registry_missing groups[0]", replaced],
+    );
+    let enable = Request::Set {
+        group: name("dr"),
+        service: name("a"),
+        binding: None,
+        enabled: Some(true),
+    };
+    check(
+        &small,
+        &enable,
+        &["dr/a discovery"],
+        &["registry_missing enabled", "no_instances "],
+    );
+    let past = Past {
+        version: Some(number("0.9")),
+        definition: definition("a", "/old"),
+        binding: gone,
+    };
+    small.history.insert((name("test"), name("a")), vec![past]);
+    let back = Request::Rollback {
+        group: name("test"),
+        service: name("a"),
+        to: RollbackTo::Version(number("0.9")),
+        with_binding: true,
+    };
+    check(
+        &small,
+        &back,
+        &["test/a discovery"],
+        &[
+            "registry_missing with_binding",
+            "unversioned_edit_replaced ",
+        ],
+    );
+}
+
+#[test]
+fn conflicts_are_said_where_the_body_brings_them_about() {
+    let mut small = small();
+    let b = definition("b", "/a");
+    for (group, hosts, enabled) in [
+        ("test", json!(["b.io"]), true),
+        ("production", json!([]), true),
+    ] {
+        let body = json!({"nodes": [{"host": "n"}], "hosts": hosts});
+        let binding = Arc::new(Binding::parse(&body).expect("is a binding"));
+        let running = Running {
+            binding,
+            enabled,
+            ..running(Some("1"), &b, "t")
+        };
+        small.running.insert((name(group), name("b")), running);
+    }
+    check(
+        &small,
+        &sync(None, None, vec![to("production", Some("p"))]),
+        &["production/a 1.0.0@p"],
+        &["route_conflict to[0]"],
+    );
+    let rebind = Request::Set {
+        group: name("test"),
+        service: name("b"),
+        binding: Some(binding("n")),
+        enabled: None,
+    };
+    check(
+        &small,
+        &rebind,
+        &["test/b 1@n"],
+        &["route_conflict binding"],
+    );
+}
+
+#[test]
+fn a_source_lags_only_with_the_service_in_question() {
+    let mut small = small();
+    let held = |small: &mut Small, service| {
+        small.instances.get_mut(&name("test")).expect("is there")[0].held = vec![name(service)];
+    };
+    let request = sync(None, None, vec![to("production", Some("p"))]);
+    held(&mut small, "other");
+    check(&small, &request, &["production/a 1.0.0@p"], &[]);
+    held(&mut small, "a");
+    check(
+        &small,
+        &request,
+        &["production/a 1.0.0@p"],
+        &["source_not_converged "],
+    );
+}
+
+#[test]
+fn a_plan_that_is_not_the_expected_one_has_the_digest_that_can_be_expected_next() {
+    let request = sync(None, None, vec![to("production", Some("p"))]);
+    let mut planned = plan(&request, &small()).expect("is a plan");
+    let digest = planned.digest();
+    let changed = Problem::new(Code::PlanChanged, "expect_plan", "look again");
+    planned.problems.push(changed);
+    assert_eq!(planned.digest(), digest);
 }
 
 #[test]

@@ -147,7 +147,7 @@ async fn every_problem_code() {
     let other = json!({"routes": [{"name": "r", "paths": ["/anything/*"]}]});
     api.check("PUT /services/other", other, "201").await;
     let body = json!({"version": "1", "groups": [{"group": "test", "binding": nodes("b")}]});
-    api.check("POST /services/other/publish", body, "409 route_conflict")
+    api.check("POST /services/other/publish", body, "409 route_conflict groups[0]")
         .await;
     seen.insert("route_conflict".to_owned());
 

@@ -99,7 +99,7 @@ async fn several_services_in_one_call() {
     api.check(
         sync,
         stray,
-        "422 duplicate services[1] service_missing to[0].bindings.httpbin",
+        "422 duplicate services[1].service service_missing to[0].bindings.httpbin",
     )
     .await;
 }
