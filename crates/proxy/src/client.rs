@@ -5,9 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::HeaderValue;
 
+use crate::headers;
 use crate::settings::{Limits, Settings};
+use crate::target::KnownHost;
 use crate::ticks::{Ticks, Timer};
 
 /// Who is at the other end.
@@ -19,6 +22,9 @@ pub(crate) struct Peer {
     pub(crate) port: HeaderValue,
     /// Whether it is a proxy whose word is believed.
     pub(crate) trusted: bool,
+    /// What every upstream is told of it, as lines of a head: ready, as it is the same for every
+    /// request of the connection.
+    pub(crate) told: Bytes,
 }
 
 /// One client connection, shared by its socket, its requests and their bodies.
@@ -32,6 +38,9 @@ pub(crate) struct Client {
     /// Whether a response waits for the client to take more of it.
     stalled: Cell<bool>,
     in_flight: Cell<u32>,
+    /// Whether its next request is its last.
+    parting: Cell<bool>,
+    known_host: KnownHost,
 }
 
 /// What a connection is doing.
@@ -55,11 +64,14 @@ pub(crate) enum Phase {
 impl Peer {
     pub(crate) fn new(address: IpAddr, port: u16, trusted: bool) -> Self {
         let address = HeaderValue::from_str(&address.to_string());
-        Self {
+        let mut peer = Self {
             address_text: address.unwrap_or_else(|_| HeaderValue::from_static("unknown")),
             port: HeaderValue::from(port),
             trusted,
-        }
+            told: Bytes::new(),
+        };
+        peer.told = headers::told_of(&peer);
+        peer
     }
 }
 
@@ -80,6 +92,8 @@ impl Client {
             timer: ticks.timer(),
             stalled: Cell::new(false),
             in_flight: Cell::new(0),
+            parting: Cell::new(false),
+            known_host: KnownHost::default(),
         };
         client.rearm();
         Rc::new(client)
@@ -91,6 +105,11 @@ impl Client {
 
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// The `Host` that its last request had.
+    pub(crate) fn known_host(&self) -> &KnownHost {
+        &self.known_host
     }
 
     /// It turned out to speak HTTP/2.
@@ -130,6 +149,15 @@ impl Client {
         }
     }
 
+    /// The worker drains. A request may be on its way already, so one more is taken: its answer says
+    /// that it was the last.
+    pub(crate) fn parts(&self) {
+        self.parting.set(true);
+        if !self.stalled.get() {
+            self.rearm();
+        }
+    }
+
     /// It gets no more answers, and is read from only so that it sees the last one.
     pub(crate) fn lingers(&self) {
         self.enter(Phase::Lingering);
@@ -146,6 +174,7 @@ impl Client {
         let limits = &self.limits;
         match self.phase.get() {
             _ if self.stalled.get() => self.timer.set_in(limits.write_time),
+            Phase::Fresh | Phase::Idle if self.parting.get() => self.timer.set_in(PARTING_TIME),
             Phase::Fresh | Phase::Head => self.timer.set_in(limits.head_time),
             Phase::Idle | Phase::Http2Idle => self.timer.set_in(limits.idle_time),
             Phase::Lingering => self.timer.set_in(LINGER_TIME),
@@ -155,5 +184,7 @@ impl Client {
     }
 }
 
+/// How long a request that was on its way when the drain began may take to arrive: a long round trip.
+const PARTING_TIME: Duration = Duration::from_millis(500);
 /// How long a connection is read from after its last answer.
 const LINGER_TIME: Duration = Duration::from_secs(2);

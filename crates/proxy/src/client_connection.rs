@@ -77,6 +77,7 @@ async fn supervise<C: Future>(
     poll_fn(|cx| {
         if worker.is_draining() && !told {
             told = true;
+            client.parts();
             wind_down(connection.as_mut());
         }
         if let Poll::Ready(output) = connection.as_mut().poll(cx) {

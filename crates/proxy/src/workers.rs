@@ -2,10 +2,9 @@
 
 use std::fmt;
 use std::io;
-use std::net::TcpListener as StdListener;
+use std::net::{SocketAddr, TcpListener as StdListener};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -155,15 +154,17 @@ async fn work(
     mut orders: watch::Receiver<Order>,
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
+    let port = listener.local_addr()?.port();
     let ticking = Rc::clone(worker);
     worker
         .tasks()
         .spawn_local("ticks", |_stop| async move { ticking.tick().await });
     tokio::select! {
-        () = accept(worker, &listener) => {}
+        () = accept(worker, &listener, port) => {}
         _ = orders.wait_for(|order| *order >= Order::Drain) => {}
     }
-    accept_what_waits(worker, &listener).await;
+    let listener = listener.into_std()?;
+    accept_what_waits(worker, &listener, port);
     drop(listener);
     worker.drain();
     let deadline = Instant::now() + worker.settings().limits.drain_time;
@@ -175,13 +176,13 @@ async fn work(
 }
 
 /// Accepts connections, for ever: no error ends it.
-async fn accept(worker: &Rc<Worker>, listener: &TcpListener) {
+async fn accept(worker: &Rc<Worker>, listener: &TcpListener, port: u16) {
     loop {
         while !worker.has_room() {
             worker.freed().await;
         }
         match listener.accept().await {
-            Ok((socket, peer)) => begin(worker, listener, socket, peer),
+            Ok((socket, peer)) => begin(worker, port, socket, peer),
             Err(error) if is_the_connections(&error) => {}
             Err(error) => {
                 // Out of descriptors or memory. The listener stays ready, so trying again at once
@@ -193,30 +194,28 @@ async fn accept(worker: &Rc<Worker>, listener: &TcpListener) {
     }
 }
 
-/// Accepts what the kernel has taken already: those clients believe to be connected.
-async fn accept_what_waits(worker: &Rc<Worker>, listener: &TcpListener) {
-    let mut waiting = BACKLOG_MAX;
-    std::future::poll_fn(|cx| {
-        while waiting > 0 && worker.has_room() {
-            waiting -= 1;
-            match listener.poll_accept(cx) {
-                Poll::Ready(Ok((socket, peer))) => begin(worker, listener, socket, peer),
-                Poll::Ready(Err(error)) if is_the_connections(&error) => {}
-                Poll::Ready(Err(_)) | Poll::Pending => break,
-            }
+/// Accepts what the kernel has taken already: those clients believe to be connected. The kernel is
+/// asked itself, as the runtime hears of new connections only between two turns of its tasks.
+fn accept_what_waits(worker: &Rc<Worker>, listener: &StdListener, port: u16) {
+    for _ in 0..BACKLOG_MAX {
+        if !worker.has_room() {
+            return;
         }
-        Poll::Ready(())
-    })
-    .await;
+        match listener.accept() {
+            Ok((socket, peer)) => {
+                let socket = socket.set_nonblocking(true).map(|()| socket);
+                match socket.and_then(TcpStream::from_std) {
+                    Ok(socket) => begin(worker, port, socket, peer),
+                    Err(error) => tracing::warn!(%error, "cannot serve a last connection"),
+                }
+            }
+            Err(error) if is_the_connections(&error) => {}
+            Err(_) => return,
+        }
+    }
 }
 
-fn begin(
-    worker: &Rc<Worker>,
-    listener: &TcpListener,
-    socket: TcpStream,
-    peer: std::net::SocketAddr,
-) {
-    let port = listener.local_addr().map_or(0, |address| address.port());
+fn begin(worker: &Rc<Worker>, port: u16, socket: TcpStream, peer: SocketAddr) {
     let (open, serving) = (worker.connection_begins(), Rc::clone(worker));
     worker
         .tasks()

@@ -105,7 +105,7 @@ pub(super) fn time_out(worker: &Worker, client: &Client, socket: &TcpStream) {
 impl Http1 {
     async fn serve(self: &Rc<Self>, worker: &Rc<Worker>, client: &Rc<Client>) {
         loop {
-            let asked = match poll_fn(|cx| self.poll_next(worker, cx)).await {
+            let asked = match poll_fn(|cx| self.poll_next(cx)).await {
                 Ok(Some(asked)) => asked,
                 Ok(None) => return,
                 Err(refusal) => {
@@ -132,12 +132,8 @@ impl Http1 {
         }
     }
 
-    /// The next request, once its head is there; none if the client has left, or may.
-    fn poll_next(
-        self: &Rc<Self>,
-        worker: &Worker,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Asked>, Refusal>> {
+    /// The next request, once its head is there; none if the client has left.
+    fn poll_next(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Result<Option<Asked>, Refusal>> {
         let mut inner = self.0.borrow_mut();
         let inner = &mut *inner;
         let mut seen = 0;
@@ -146,13 +142,10 @@ impl Http1 {
             match h1::read_request(&mut inner.read, seen, &mut inner.headers) {
                 Ok(Some(head)) => return Poll::Ready(Ok(Some(inner.asked(head, self)))),
                 Ok(None) if inner.read.len() >= HEAD_BYTES_MAX => {
-                    return Poll::Ready(Err(Refusal::HeaderTooLarge));
+                    return Poll::Ready(Err(too_large(&inner.read)));
                 }
                 Ok(None) => {}
                 Err(error) => return Poll::Ready(Err(error.into())),
-            }
-            if worker.is_draining() && inner.read.is_empty() {
-                return Poll::Ready(Ok(None));
             }
             seen = inner.read.len();
             match inner.poll_read(cx) {
@@ -212,7 +205,7 @@ impl Http1 {
         let keeps = manner.keep_alive
             && !worker.is_draining()
             && framing.has_end()
-            && !head.headers.contains_key(CONNECTION)
+            && !closes(&head, &body)
             && self.has_all(&body);
         let mut out = worker.buffers().output();
         write_head(&head, manner, framing, keeps, &worker.date(), out.text());
@@ -379,6 +372,14 @@ impl Inner {
     }
 }
 
+/// What is too large about a head of which this is the beginning.
+fn too_large(head: &[u8]) -> Refusal {
+    match head.contains(&b'\n') {
+        true => Refusal::HeaderTooLarge,
+        false => Refusal::UriTooLong,
+    }
+}
+
 impl From<HeadError> for Refusal {
     fn from(error: HeadError) -> Self {
         match error {
@@ -387,6 +388,11 @@ impl From<HeadError> for Refusal {
             HeadError::UriTooLong => Self::UriTooLong,
         }
     }
+}
+
+/// Whether it is the gateway's own wish to close the connection after an answer.
+fn closes(head: &http::response::Parts, answer: &ResponseBody) -> bool {
+    matches!(answer, ResponseBody::Text(_)) && head.headers.contains_key(CONNECTION)
 }
 
 /// How much of a chunked body is read at once, in bytes.

@@ -15,12 +15,30 @@ fn until_closed(gateway: &Gateway) {
 }
 
 #[test]
-fn idle_connections_end_at_once() {
+fn idle_connections_end_by_themselves() {
     let mut gateway = Gateway::start(plain(), &["read|ok x|again"]);
-    let mut client = gateway.client();
+    let (mut client, mut fresh) = (gateway.client(), gateway.client());
     assert_eq!(client.ask(ASK).summary(), "200 x");
     gateway.drain();
     assert!(client.is_closed());
+    assert!(fresh.is_closed());
+    assert!(gateway.stop(Duration::from_secs(20)));
+}
+
+/// A client that has not heard of the drain yet may send another request.
+#[test]
+fn a_request_on_its_way_is_answered() {
+    let mut gateway = Gateway::start(plain(), &["read|ok x|again"]);
+    let (mut client, mut fresh) = (gateway.client(), gateway.client());
+    assert_eq!(client.ask(ASK).summary(), "200 x");
+    gateway.drain();
+    until_closed(&gateway);
+    for client in [&mut client, &mut fresh] {
+        let response = client.ask(ASK);
+        assert_eq!(response.summary(), "200 x");
+        assert_eq!(response.header("connection"), Some("close"));
+        assert!(client.is_closed());
+    }
     assert!(gateway.stop(Duration::from_secs(20)));
 }
 
