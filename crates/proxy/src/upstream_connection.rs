@@ -17,7 +17,6 @@ use tokio::net::TcpStream;
 
 use crate::body::{BrokenBody, RequestBody};
 use crate::buffers::Buffers;
-use crate::headers::Told;
 use crate::refusal::Refusal;
 use http1::Http1;
 
@@ -60,10 +59,10 @@ impl Connection {
         connection.is_surely_ready()
     }
 
-    /// Takes a request to send, and what the upstream is told with it; it must be ready.
-    pub(crate) fn start(&mut self, request: Request<RequestBody>, told: &Told) {
+    /// Takes a request to send; it must be ready.
+    pub(crate) fn start(&mut self, request: Request<RequestBody>) {
         let Self::Http1(connection) = self;
-        connection.start(request, told);
+        connection.start(request);
     }
 
     /// Sends the request, and waits for the head of its response. The request's body goes on being
