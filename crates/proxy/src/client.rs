@@ -5,9 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::HeaderValue;
 
+use crate::headers;
 use crate::settings::{Limits, Settings};
+use crate::target::KnownHost;
 use crate::ticks::{Ticks, Timer};
 
 /// Who is at the other end.
@@ -19,6 +22,9 @@ pub(crate) struct Peer {
     pub(crate) port: HeaderValue,
     /// Whether it is a proxy whose word is believed.
     pub(crate) trusted: bool,
+    /// What every upstream is told of it, as lines of a head: ready, as it is the same for every
+    /// request of the connection.
+    pub(crate) told: Bytes,
 }
 
 /// One client connection, shared by its socket, its requests and their bodies.
@@ -34,6 +40,7 @@ pub(crate) struct Client {
     in_flight: Cell<u32>,
     /// Whether its next request is its last.
     parting: Cell<bool>,
+    known_host: KnownHost,
 }
 
 /// What a connection is doing.
@@ -57,11 +64,14 @@ pub(crate) enum Phase {
 impl Peer {
     pub(crate) fn new(address: IpAddr, port: u16, trusted: bool) -> Self {
         let address = HeaderValue::from_str(&address.to_string());
-        Self {
+        let mut peer = Self {
             address_text: address.unwrap_or_else(|_| HeaderValue::from_static("unknown")),
             port: HeaderValue::from(port),
             trusted,
-        }
+            told: Bytes::new(),
+        };
+        peer.told = headers::told_of(&peer);
+        peer
     }
 }
 
@@ -83,6 +93,7 @@ impl Client {
             stalled: Cell::new(false),
             in_flight: Cell::new(0),
             parting: Cell::new(false),
+            known_host: KnownHost::default(),
         };
         client.rearm();
         Rc::new(client)
@@ -94,6 +105,11 @@ impl Client {
 
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// The `Host` that its last request had.
+    pub(crate) fn known_host(&self) -> &KnownHost {
+        &self.known_host
     }
 
     /// It turned out to speak HTTP/2.

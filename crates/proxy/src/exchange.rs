@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::body::{Relay, RequestBody, ResponseBody};
 use crate::client::Client;
 use crate::forward::{Forward, Reply};
-use crate::headers;
+use crate::headers::{self, Told};
 use crate::pool::Lease;
 use crate::refusal::Refusal;
 use crate::table::ProxyRoute;
@@ -64,15 +64,16 @@ impl Exchange {
 
     async fn run(&mut self, request: Request<RequestBody>) -> Result<Reply, Refusal> {
         let (mut head, body) = request.into_parts();
-        let target = Target::read(&head)?;
+        let target = Target::read(&head, self.client.known_host())?;
         let route = self.find(&head, &target)?;
-        self.prepare(&mut head, &target, &route)?;
+        let told = self.prepare(&mut head, &target, &route)?;
         let route = self.route.insert(route);
         let forward = Forward {
             worker: &self.worker,
             route,
             timer: &self.timer,
             limits: self.client.limits(),
+            told: &told,
             host: target.host,
             started: self.started,
         };
@@ -91,31 +92,27 @@ impl Exchange {
         })
     }
 
-    /// Makes the client's head the one that goes upstream.
+    /// Makes the client's head the one that goes upstream, and says what that is told besides.
     fn prepare(
         &self,
         head: &mut Parts,
         target: &Target,
         route: &ProxyRoute,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Told, Refusal> {
         target.rewrite(&mut head.uri, &route.base_path)?;
-        // hyper's offer of an upgrade is not taken up.
-        head.extensions.clear();
-        headers::to_upstream(
+        Ok(headers::to_upstream(
             &mut head.headers,
             head.version,
             target.host.as_ref(),
             &self.client.peer,
             self.worker.settings(),
-        );
-        Ok(())
+        ))
     }
 
     /// Turns the upstream's answer into the client's.
     fn relay(mut self, reply: Reply) -> Response<ResponseBody> {
         let Reply { response, lease } = reply;
         let (mut head, ()) = response.into_parts();
-        headers::to_client(&mut head.headers);
         head.version = Version::HTTP_11;
         self.status = Some(head.status.as_u16());
         self.counts(|route, worker| route.shard(worker).upstream.record(self.started.elapsed()));

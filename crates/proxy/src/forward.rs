@@ -25,6 +25,7 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::body::RequestBody;
+use crate::headers::Told;
 use crate::patience::Patience;
 use crate::pool::Lease;
 use crate::refusal::{Refusal, Wait};
@@ -42,6 +43,8 @@ pub(crate) struct Forward<'a> {
     pub(crate) route: &'a ProxyRoute,
     pub(crate) timer: &'a Timer,
     pub(crate) limits: &'a Limits,
+    /// What the upstream is told about the client.
+    pub(crate) told: &'a Told,
     /// What the client said it asks.
     pub(crate) host: Option<HeaderValue>,
     pub(crate) started: Instant,
@@ -280,7 +283,7 @@ impl Forward<'_> {
             sent,
             progress: request.body().progress().cloned(),
         };
-        connection.start(request);
+        connection.start(request, self.told);
         let answer = patience.wait(self.timer, connection.response()).await;
         answer.unwrap_or_else(|refusal| {
             Err(Failure {
@@ -294,11 +297,10 @@ impl Forward<'_> {
 /// A body whose length nobody said goes in chunks, whatever the method: there is no end to it
 /// otherwise.
 fn say_length(head: &mut Parts, body: &RequestBody) {
-    let said =
-        head.headers.contains_key(CONTENT_LENGTH) || head.headers.contains_key(TRANSFER_ENCODING);
-    if !said && !body.is_empty() {
-        head.headers
-            .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    let said = |name| head.headers.contains_key(name);
+    if !body.is_empty() && !said(CONTENT_LENGTH) && !said(TRANSFER_ENCODING) {
+        let chunked = HeaderValue::from_static("chunked");
+        head.headers.insert(TRANSFER_ENCODING, chunked);
     }
 }
 

@@ -11,7 +11,8 @@ mod request;
 
 pub(crate) use decode::{Decoded, Decoder};
 pub(crate) use head::{
-    Malformed, Reason, ResponseHead, read_response, write_header, write_headers, write_request_line,
+    Malformed, Reason, ResponseHead, read_response, write_header, write_headers, write_number,
+    write_request_line,
 };
 pub(crate) use output::Output;
 pub(crate) use request::{HeadError, RequestHead, read_request, skip_empty_lines};

@@ -3,13 +3,13 @@
 
 use std::net::IpAddr;
 
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, Entry, FORWARDED, HOST, TRANSFER_ENCODING, VIA,
-};
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, Entry, HOST, TRANSFER_ENCODING, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use smallvec::SmallVec;
 
 use crate::client::Peer;
+use crate::h1::write_header;
 use crate::settings::Settings;
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -21,56 +21,101 @@ static X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// Which way a message goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    Request,
+    /// To an upstream, from a client that is believed or not.
+    Request {
+        trusted: bool,
+    },
     Response,
 }
 
+/// What an upstream is told about the client, beside the client's own headers: lines that are
+/// written behind them. They need no place in the header map, as nobody looks for them there.
+#[derive(Debug)]
+pub(crate) struct Told {
+    lines: Bytes,
+    /// What the client asked for, where it is not believed about that.
+    host: Option<HeaderValue>,
+}
+
+impl Told {
+    /// Writes the lines.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.lines);
+        if let Some(host) = &self.host {
+            write_header(X_FORWARDED_HOST.as_str(), host.as_bytes(), out);
+        }
+    }
+}
+
+/// What every upstream is told of a peer.
+pub(crate) fn told_of(peer: &Peer) -> Bytes {
+    let mut lines = Vec::new();
+    if !peer.trusted {
+        let address = peer.address_text.as_bytes();
+        write_header(X_FORWARDED_FOR.as_str(), address, &mut lines);
+        write_header(X_REAL_IP.as_str(), address, &mut lines);
+        write_header(X_FORWARDED_PROTO.as_str(), PROTO, &mut lines);
+        write_header(X_FORWARDED_PORT.as_str(), peer.port.as_bytes(), &mut lines);
+    }
+    // A line of its own behind those of earlier proxies.
+    write_header(VIA.as_str(), b"1.1 ferryway", &mut lines);
+    lines.into()
+}
+
 /// Makes a client's headers those that the upstream gets, but for `Host`, which depends on the
-/// endpoint.
+/// endpoint; and says what the upstream is told besides.
 pub(crate) fn to_upstream(
     headers: &mut HeaderMap,
     version: Version,
     host: Option<&HeaderValue>,
     peer: &Peer,
     settings: &Settings,
-) {
-    remove_hop_by_hop(headers, Way::Request);
+) -> Told {
+    let trusted = peer.trusted;
+    remove_what_ends_here(headers, trusted);
     if version == Version::HTTP_2 {
         join_cookies(headers);
     }
-    say_who_asks(headers, peer, settings);
-    let trusted =
-        |headers: &HeaderMap, name: &HeaderName| peer.trusted && headers.contains_key(name);
-    if !trusted(headers, &X_FORWARDED_PROTO) {
-        headers.insert(&X_FORWARDED_PROTO, HeaderValue::from_static("http"));
-    }
-    if !trusted(headers, &X_FORWARDED_HOST) {
-        match host.and_then(without_port) {
-            Some(host) => headers.insert(&X_FORWARDED_HOST, host),
-            None => headers.remove(&X_FORWARDED_HOST),
-        };
-    }
-    if !trusted(headers, &X_FORWARDED_PORT) {
-        headers.insert(&X_FORWARDED_PORT, peer.port.clone());
-    }
-    if !peer.trusted {
-        headers.remove(FORWARDED);
-    }
-    headers.append(VIA, HeaderValue::from_static("1.1 ferryway"));
+    let host = host.and_then(without_port);
+    let host = match trusted {
+        true => believe(headers, host, peer, settings),
+        false => host,
+    };
+    let lines = peer.told.clone();
+    Told { lines, host }
 }
 
-/// Makes an upstream's headers those that the client gets.
-pub(crate) fn to_client(headers: &mut HeaderMap) {
-    remove_hop_by_hop(headers, Way::Response);
+/// Adds to what a believed peer says of its client; whatever host is still to be told.
+fn believe(
+    headers: &mut HeaderMap,
+    host: Option<HeaderValue>,
+    peer: &Peer,
+    settings: &Settings,
+) -> Option<HeaderValue> {
+    say_who_asks(headers, peer, settings);
+    headers
+        .entry(&X_FORWARDED_PROTO)
+        .or_insert(HeaderValue::from_static("http"));
+    headers
+        .entry(&X_FORWARDED_PORT)
+        .or_insert_with(|| peer.port.clone());
+    host.filter(|_| !headers.contains_key(&X_FORWARDED_HOST))
+}
+
+/// Whether a header of an upstream's response ends here, whatever `Connection` says: it is not even
+/// taken into the response's header map.
+pub(crate) fn ends_before_client(name: &str) -> bool {
+    ends_here(name, Way::Response)
+}
+
+/// Whether `Connection` may name this header as one that ends here. Framing and `Host` are not its to
+/// remove: `Connection: Content-Length` would make the body the next message.
+pub(crate) fn may_end_here(name: &HeaderName) -> bool {
+    !matches!(*name, CONTENT_LENGTH | TRANSFER_ENCODING | HOST)
 }
 
 /// `X-Forwarded-For` and `X-Real-IP`.
 fn say_who_asks(headers: &mut HeaderMap, peer: &Peer, settings: &Settings) {
-    if !peer.trusted {
-        headers.insert(&X_FORWARDED_FOR, peer.address_text.clone());
-        headers.insert(&X_REAL_IP, peer.address_text.clone());
-        return;
-    }
     let chain = chain(headers, peer);
     let client = right_most_untrusted(&chain, settings);
     let real = match client.and_then(|client| HeaderValue::from_str(&client.to_string()).ok()) {
@@ -113,15 +158,13 @@ fn right_most_untrusted(chain: &[u8], settings: &Settings) -> Option<IpAddr> {
     last
 }
 
-/// Removes what is meant for one hop only: the well-known names, and those that `Connection` names.
-///
-/// Framing and `Host` are not `Connection`'s to remove: `Connection: Content-Length` would make the
-/// body the next request. Looking at all names first costs less than trying to remove each that is
-/// nearly never there.
-fn remove_hop_by_hop(headers: &mut HeaderMap, way: Way) {
+/// Removes what is meant for one hop only (the well-known names, and those that `Connection` names),
+/// and what a client is not believed about. Looking at all names first costs less than trying to
+/// remove each that is nearly never there.
+fn remove_what_ends_here(headers: &mut HeaderMap, trusted: bool) {
     let mut found: SmallVec<[HeaderName; 8]> = SmallVec::new();
     for name in headers.keys() {
-        if is_hop_by_hop(name, way) {
+        if ends_here(name.as_str(), Way::Request { trusted }) {
             found.push(name.clone());
         }
     }
@@ -133,13 +176,32 @@ fn remove_hop_by_hop(headers: &mut HeaderMap, way: Way) {
     }
 }
 
-fn is_hop_by_hop(name: &HeaderName, way: Way) -> bool {
-    match name.as_str() {
-        "connection" | "keep-alive" | "proxy-connection" | "te" | "upgrade" => true,
-        // The gateway answers `Expect` itself, and drops trailers of requests.
-        "expect" | "http2-settings" | "proxy-authorization" | "trailer" => way == Way::Request,
+/// By length first: hardly any other name is then compared.
+fn ends_here(name: &str, way: Way) -> bool {
+    let request = way != Way::Response;
+    let untrusted = way == Way::Request { trusted: false };
+    match name.len() {
+        2 => name == "te",
+        // The gateway answers `Expect` itself.
+        6 => request && name == "expect",
+        // Trailers of requests are dropped.
+        7 => name == "upgrade" || (request && name == "trailer"),
+        9 => untrusted && matches!(name, "forwarded" | "x-real-ip"),
+        10 => matches!(name, "connection" | "keep-alive"),
+        14 => request && name == "http2-settings",
+        15 => untrusted && name == "x-forwarded-for",
+        16 => {
+            name == "proxy-connection"
+                || (untrusted && matches!(name, "x-forwarded-host" | "x-forwarded-port"))
+        }
         // A request's coding is `chunked`, and stays so; a response's body has been decoded.
-        "proxy-authenticate" | "transfer-encoding" => way == Way::Response,
+        17 => match name {
+            "transfer-encoding" => !request,
+            "x-forwarded-proto" => untrusted,
+            _ => false,
+        },
+        18 => !request && name == "proxy-authenticate",
+        19 => request && name == "proxy-authorization",
         _ => false,
     }
 }
@@ -150,8 +212,7 @@ fn named_by_connection(headers: &HeaderMap, found: &mut SmallVec<[HeaderName; 8]
         let Ok(name) = HeaderName::from_bytes(token.trim_ascii()) else {
             continue;
         };
-        if !matches!(name, CONTENT_LENGTH | TRANSFER_ENCODING | HOST) && headers.contains_key(&name)
-        {
+        if may_end_here(&name) && headers.contains_key(&name) {
             found.push(name);
         }
     }
@@ -170,6 +231,9 @@ fn join_cookies(headers: &mut HeaderMap) {
         cookies.insert(whole);
     }
 }
+
+/// What is spoken with clients.
+const PROTO: &[u8] = b"http";
 
 /// A host as the client sent it, but without its port.
 fn without_port(host: &HeaderValue) -> Option<HeaderValue> {
@@ -209,8 +273,14 @@ mod tests {
             );
         }
         let host = HeaderValue::from_static("k.io:9080");
-        to_upstream(&mut headers, Version::HTTP_2, Some(&host), &peer, &settings);
-        assert_eq!(show(&headers), lines(expect));
+        let version = Version::HTTP_2;
+        let told = to_upstream(&mut headers, version, Some(&host), &peer, &settings);
+        let mut out = Vec::new();
+        told.write(&mut out);
+        let mut got = show(&headers);
+        got.extend(String::from_utf8(out).unwrap().lines().map(str::to_owned));
+        got.sort();
+        assert_eq!(got, lines(expect));
     }
 
     fn show(headers: &HeaderMap) -> Vec<String> {
@@ -346,17 +416,9 @@ mod tests {
 
     #[test]
     fn a_responses_hop_by_hop_headers_end_here() {
-        let mut headers = HeaderMap::new();
-        for (name, value) in [
-            (CONNECTION, "close, x-hop"),
-            (TRANSFER_ENCODING, "chunked"),
-            (HeaderName::from_static("x-hop"), "1"),
-            (HeaderName::from_static("keep-alive"), "timeout=5"),
-            (HeaderName::from_static("trailer"), "x-sum"),
-        ] {
-            headers.insert(name, HeaderValue::from_static(value));
-        }
-        to_client(&mut headers);
-        assert_eq!(show(&headers), ["trailer: x-sum"]);
+        let ends = "connection keep-alive proxy-connection proxy-authenticate te transfer-encoding upgrade";
+        let stays = "trailer expect forwarded x-forwarded-for x-real-ip proxy-authorization server";
+        assert!(ends.split(' ').all(ends_before_client));
+        assert!(!stays.split(' ').any(ends_before_client));
     }
 }

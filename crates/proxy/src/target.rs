@@ -2,13 +2,14 @@
 //! here, before anything is matched or forwarded.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::net::Ipv6Addr;
 
 use ferryway_model::normal_path;
-use http::header::{HOST, TRANSFER_ENCODING};
+use http::header::HOST;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Uri, Version};
+use http::{HeaderValue, Method, Uri, Version};
 
 use crate::refusal::Refusal;
 use crate::settings::URI_BYTES_MAX;
@@ -23,8 +24,8 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Reads a request's head.
-    pub(crate) fn read(head: &Parts) -> Result<Self, Refusal> {
+    /// Reads a request's head. (Its framing was read with it; HTTP/2 has none in its headers.)
+    pub(crate) fn read(head: &Parts, known: &KnownHost) -> Result<Self, Refusal> {
         if head.method == Method::CONNECT {
             return Err(Refusal::BadRequest("CONNECT Is Not Served"));
         }
@@ -35,8 +36,7 @@ impl Target {
         {
             return Err(Refusal::UriTooLong);
         }
-        check_framing(&head.headers)?;
-        let host = read_host(head)?;
+        let host = read_host(head, known)?;
         let normal = match normal_path(head.uri.path()) {
             Ok(Cow::Borrowed(_)) => None,
             Ok(Cow::Owned(path)) => Some(path.into()),
@@ -83,27 +83,32 @@ impl Target {
     }
 }
 
-/// Only `chunked`, once. hyper takes other codings before it, and drops a Content-Length beside it
-/// (and then closes the connection), so that pair cannot be seen here.
-fn check_framing(headers: &HeaderMap) -> Result<(), Refusal> {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (None, _) => Ok(()),
-        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
-        _ => Err(Refusal::BadRequest(
-            "Transfer-Encoding Is Not Exactly Chunked",
-        )),
+/// The last `Host` of a connection that was found well-formed: most often the next one is the same.
+#[derive(Debug, Default)]
+pub(crate) struct KnownHost(RefCell<Box<[u8]>>);
+
+impl KnownHost {
+    fn is_good(&self, host: &[u8]) -> bool {
+        if **self.0.borrow() == *host {
+            return !host.is_empty();
+        }
+        let good = is_authority(host);
+        if good {
+            // A copy: the header is a slice of a read buffer.
+            *self.0.borrow_mut() = host.into();
+        }
+        good
     }
 }
 
 /// One host, well-formed, and the same wherever it is said.
-fn read_host(head: &Parts) -> Result<Option<HeaderValue>, Refusal> {
+fn read_host(head: &Parts, known: &KnownHost) -> Result<Option<HeaderValue>, Refusal> {
     let mut hosts = head.headers.get_all(HOST).iter();
     let (host, more) = (hosts.next(), hosts.next());
     if more.is_some() {
         return Err(Refusal::BadRequest("Host Given Twice"));
     }
-    if host.is_some_and(|host| !is_authority(host.as_bytes())) {
+    if host.is_some_and(|host| !known.is_good(host.as_bytes())) {
         return Err(Refusal::BadRequest("Host Is Malformed"));
     }
     let Some(authority) = head.uri.authority() else {
@@ -224,7 +229,7 @@ mod tests {
             request = request.header(name, value);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let got = match Target::read(&parts) {
+        let got = match Target::read(&parts, &KnownHost::default()) {
             Ok(target) => {
                 format!(
                     "{} {}",
@@ -281,19 +286,19 @@ mod tests {
     }
 
     #[test]
-    fn transfer_encoding() {
-        let wrong = "Transfer-Encoding Is Not Exactly Chunked";
-        check(
-            "POST / HTTP/1.1\nhost: a\ntransfer-encoding: Chunked",
-            "a /",
-        );
-        check(
-            "POST / HTTP/1.1\nhost: a\ntransfer-encoding: cow, chunked",
-            wrong,
-        );
-        check(
-            "POST / HTTP/1.1\nhost: a\ntransfer-encoding: chunked\ntransfer-encoding: chunked",
-            wrong,
+    fn a_known_host_is_not_any_host() {
+        let known = KnownHost::default();
+        let good = |host: &str| known.is_good(host.as_bytes());
+        assert_eq!(
+            [
+                good(""),
+                good("a"),
+                good("a"),
+                good("a@b"),
+                good(""),
+                good("b:1")
+            ],
+            [false, true, true, false, false, true]
         );
     }
 
@@ -305,7 +310,7 @@ mod tests {
             .body(())
             .unwrap();
         let (mut parts, ()) = request.into_parts();
-        let target = Target::read(&parts).unwrap();
+        let target = Target::read(&parts, &KnownHost::default()).unwrap();
         target.rewrite(&mut parts.uri, base_path).unwrap();
         assert_eq!(parts.uri.to_string(), expect, "{uri} without {base_path}");
     }

@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 
 use crate::body::{BrokenBody, RequestBody};
 use crate::buffers::Buffers;
+use crate::headers::Told;
 use crate::refusal::Refusal;
 use http1::Http1;
 
@@ -59,10 +60,10 @@ impl Connection {
         connection.is_surely_ready()
     }
 
-    /// Takes a request to send; it must be ready.
-    pub(crate) fn start(&mut self, request: Request<RequestBody>) {
+    /// Takes a request to send, and what the upstream is told with it; it must be ready.
+    pub(crate) fn start(&mut self, request: Request<RequestBody>, told: &Told) {
         let Self::Http1(connection) = self;
-        connection.start(request);
+        connection.start(request, told);
     }
 
     /// Sends the request, and waits for the head of its response. The request's body goes on being

@@ -133,10 +133,7 @@ impl Http1 {
     }
 
     /// The next request, once its head is there; none if the client has left.
-    fn poll_next(
-        self: &Rc<Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Asked>, Refusal>> {
+    fn poll_next(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Result<Option<Asked>, Refusal>> {
         let mut inner = self.0.borrow_mut();
         let inner = &mut *inner;
         let mut seen = 0;
@@ -208,7 +205,7 @@ impl Http1 {
         let keeps = manner.keep_alive
             && !worker.is_draining()
             && framing.has_end()
-            && !head.headers.contains_key(CONNECTION)
+            && !closes(&head, &body)
             && self.has_all(&body);
         let mut out = worker.buffers().output();
         write_head(&head, manner, framing, keeps, &worker.date(), out.text());
@@ -391,6 +388,11 @@ impl From<HeadError> for Refusal {
             HeadError::UriTooLong => Self::UriTooLong,
         }
     }
+}
+
+/// Whether it is the gateway's own wish to close the connection after an answer.
+fn closes(head: &http::response::Parts, answer: &ResponseBody) -> bool {
+    matches!(answer, ResponseBody::Text(_)) && head.headers.contains_key(CONNECTION)
 }
 
 /// How much of a chunked body is read at once, in bytes.

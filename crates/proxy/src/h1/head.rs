@@ -1,11 +1,15 @@
 //! Heads: reading and writing them.
 
+use std::mem::MaybeUninit;
+
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use httparse::{EMPTY_HEADER, Header};
+use httparse::{EMPTY_HEADER, Header, ParserConfig};
+use smallvec::SmallVec;
 
 use super::decode::Decoder;
+use crate::headers::{ends_before_client, may_end_here};
 
 /// What was read is no HTTP/1.1, or could be taken in two ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +34,8 @@ pub(crate) struct Reason(pub(crate) Bytes);
 /// Most headers in a head.
 pub(super) const HEADERS_MAX: usize = 100;
 
-/// Reads a response's head from the front of `buffer`, headers into `headers`; none if there is not
-/// all of it yet. Interim responses (1xx) are read as any other, without a body.
+/// Reads a response's head from the front of `buffer`, headers into `headers` but for those that are
+/// meant for one hop only; none if there is not all of it yet. Interim responses (1xx) are read as any other, without a body.
 pub(crate) fn read_response(
     buffer: &mut BytesMut,
     request: &Method,
@@ -41,9 +45,10 @@ pub(crate) fn read_response(
         return Ok(None);
     };
     let bytes = buffer.split_to(end).freeze();
-    let mut lines = [EMPTY_HEADER; HEADERS_MAX];
-    let mut parsed = httparse::Response::new(&mut lines);
-    match parsed.parse(&bytes) {
+    let mut lines = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut parsed = httparse::Response::new(&mut []);
+    let config = ParserConfig::default();
+    match config.parse_response_with_uninit_headers(&mut parsed, &bytes, &mut lines) {
         Ok(httparse::Status::Complete(length)) if length == bytes.len() => {}
         _ => return Err(Malformed),
     }
@@ -57,14 +62,14 @@ pub(crate) fn read_response(
         .filter(|reason| Some(*reason) != status.canonical_reason());
     let reason = reason.map(|reason| Reason(bytes.slice_ref(reason.as_bytes())));
     headers.clear();
-    fill(&bytes, parsed.headers, headers)?;
-    let body = response_body(request, status, http_11, headers)?;
-    let keep_alive = keeps_alive(http_11, headers) && body != Decoder::UntilClose;
+    let facts = fill(&bytes, parsed.headers, headers, ends_before_client)?;
+    facts.remove_named(headers);
+    let body = response_body(request, status, http_11, &facts)?;
     Ok(Some(ResponseHead {
         status,
         reason,
+        keep_alive: facts.keeps_alive(http_11) && body != Decoder::UntilClose,
         body,
-        keep_alive,
     }))
 }
 
@@ -74,84 +79,135 @@ pub(super) fn read_headers(
     bytes: &Bytes,
     headers: &mut HeaderMap,
 ) -> Result<(), Malformed> {
-    if has_bare_line_ends(lines, 0, lines.len()) {
+    if head_end(lines, 0)? != Some(lines.len()) {
         return Err(Malformed);
     }
     let mut parsed = [EMPTY_HEADER; HEADERS_MAX];
     match httparse::parse_headers(lines, &mut parsed) {
         Ok(httparse::Status::Complete((length, parsed))) if length == lines.len() => {
-            fill(bytes, parsed, headers)
+            fill(bytes, parsed, headers, |_| false).map(|_facts| ())
         }
         _ => Err(Malformed),
     }
 }
 
 /// Where the head at the front of a buffer ends, if it does; what is before `seen` has been looked
-/// at. Only CR LF ends a line, and a head that has another end of line in it is refused at once.
+/// at. Only CR LF ends a line, and a head that has another end of line in it is refused at once. (A
+/// lone CR is no header's byte, so the parser refuses it.)
 pub(super) fn head_end(buffer: &[u8], seen: usize) -> Result<Option<usize>, Malformed> {
-    let from = seen.saturating_sub(3);
-    let end = memchr::memmem::find(&buffer[from..], b"\r\n\r\n").map(|end| from + end + 4);
-    if has_bare_line_ends(buffer, from, end.unwrap_or(buffer.len())) {
-        return Err(Malformed);
+    for at in memchr::memchr_iter(b'\n', &buffer[seen..]) {
+        match &buffer[..seen + at] {
+            [.., b'\r', b'\n', b'\r'] => return Ok(Some(seen + at + 1)),
+            [.., b'\r'] => {}
+            _ => return Err(Malformed),
+        }
     }
-    Ok(end)
+    Ok(None)
 }
 
-/// Whether a line ends with something other than CR LF. (A lone CR is no header's byte, so the
-/// parser refuses it.)
-fn has_bare_line_ends(bytes: &[u8], from: usize, to: usize) -> bool {
-    memchr::memchr_iter(b'\n', &bytes[from..to])
-        .any(|at| from + at == 0 || bytes[from + at - 1] != b'\r')
+/// What headers say about the message's framing and about the connection.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    /// The length, if the lines that say one agree.
+    pub(super) length: Option<u64>,
+    /// How many lines say one.
+    pub(super) lengths: u32,
+    /// The body is chunked.
+    pub(super) chunked: bool,
+    close: bool,
+    keep_alive: bool,
+    pub(super) expects_continue: bool,
+    /// What `Connection` names besides.
+    named: SmallVec<[HeaderName; 2]>,
 }
 
+/// Fills `headers`, but for those to leave out, and gathers what they say on the way: looking it up
+/// later costs more.
 pub(super) fn fill(
     bytes: &Bytes,
     parsed: &[Header<'_>],
     headers: &mut HeaderMap,
-) -> Result<(), Malformed> {
+    leave_out: impl Fn(&str) -> bool,
+) -> Result<Facts, Malformed> {
+    let mut facts = Facts::default();
     headers.reserve(parsed.len());
     for line in parsed {
         let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Malformed)?;
+        facts.gather(&name, line.value)?;
+        if leave_out(name.as_str()) {
+            continue;
+        }
         let value = HeaderValue::from_maybe_shared(bytes.slice_ref(line.value));
         headers.append(name, value.map_err(|_| Malformed)?);
     }
-    Ok(())
+    Ok(facts)
 }
 
-/// RFC 9112, 6.3, and stricter: a coding is `chunked`, alone, once, without a length.
+impl Facts {
+    fn gather(&mut self, name: &HeaderName, value: &[u8]) -> Result<(), Malformed> {
+        match *name {
+            CONTENT_LENGTH => {
+                let length = parse_length(value).ok_or(Malformed)?;
+                if self.length.is_some_and(|said| said != length) {
+                    return Err(Malformed);
+                }
+                self.length = Some(length);
+                self.lengths += 1;
+            }
+            // A coding is `chunked`, alone and once.
+            TRANSFER_ENCODING if self.chunked || !value.eq_ignore_ascii_case(b"chunked") => {
+                return Err(Malformed);
+            }
+            TRANSFER_ENCODING => self.chunked = true,
+            CONNECTION => {
+                for token in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                    if token.eq_ignore_ascii_case(b"keep-alive") {
+                        self.keep_alive = true;
+                    } else if token.eq_ignore_ascii_case(b"close") {
+                        self.close = true;
+                    } else {
+                        self.named.extend(HeaderName::from_bytes(token));
+                    }
+                }
+            }
+            EXPECT => self.expects_continue = value.eq_ignore_ascii_case(b"100-continue"),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Removes what `Connection` names.
+    fn remove_named(&self, headers: &mut HeaderMap) {
+        for name in self.named.iter().filter(|name| may_end_here(name)) {
+            headers.remove(name);
+        }
+    }
+
+    /// Whether the connection goes on after this message.
+    pub(super) fn keeps_alive(&self, http_11: bool) -> bool {
+        !self.close && (http_11 || self.keep_alive)
+    }
+}
+
+/// RFC 9112, 6.3, and stricter: not both a length and a coding.
 fn response_body(
     request: &Method,
     status: StatusCode,
     http_11: bool,
-    headers: &HeaderMap,
+    facts: &Facts,
 ) -> Result<Decoder, Malformed> {
-    let length = content_length(headers)?;
-    let chunked = is_chunked(headers)?;
-    if chunked && (length.is_some() || !http_11) {
+    if facts.chunked && (facts.length.is_some() || !http_11) {
         return Err(Malformed);
     }
     let bodyless = status.is_informational()
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
         || request == Method::HEAD;
-    Ok(match (bodyless, chunked, length) {
+    Ok(match (bodyless, facts.chunked, facts.length) {
         (true, ..) => Decoder::Done,
         (false, true, _) => Decoder::chunked(),
         (false, false, Some(length)) => Decoder::length(length),
         (false, false, None) => Decoder::UntilClose,
     })
-}
-
-/// The length that is said; more than once only if it is the same.
-pub(super) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
-    let mut said = None;
-    for value in headers.get_all(CONTENT_LENGTH) {
-        let length = parse_length(value.as_bytes()).ok_or(Malformed)?;
-        if said.is_some_and(|said| said != length) {
-            return Err(Malformed);
-        }
-        said = Some(length);
-    }
-    Ok(said)
 }
 
 fn parse_length(digits: &[u8]) -> Option<u64> {
@@ -162,35 +218,6 @@ fn parse_length(digits: &[u8]) -> Option<u64> {
         let digit = byte.is_ascii_digit().then_some(u64::from(byte & 15))?;
         length.checked_mul(10)?.checked_add(digit)
     })
-}
-
-/// Whether the body is chunked; any other coding is malformed.
-pub(super) fn is_chunked(headers: &HeaderMap) -> Result<bool, Malformed> {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (None, _) => Ok(false),
-        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(true),
-        _ => Err(Malformed),
-    }
-}
-
-/// Whether the connection goes on after this message.
-pub(super) fn keeps_alive(http_11: bool, headers: &HeaderMap) -> bool {
-    let mut keep_alive = http_11;
-    for token in headers.get_all(CONNECTION).iter().flat_map(tokens) {
-        if token.eq_ignore_ascii_case(b"close") {
-            return false;
-        }
-        keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
-    }
-    keep_alive
-}
-
-fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
-    value
-        .as_bytes()
-        .split(|byte| *byte == b',')
-        .map(<[u8]>::trim_ascii)
 }
 
 /// Writes the first line of a request.
@@ -206,6 +233,22 @@ pub(crate) fn write_headers(headers: &HeaderMap, out: &mut Vec<u8>) {
     for (name, value) in headers {
         write_header(name.as_str(), value.as_bytes(), out);
     }
+}
+
+/// Writes a header whose value is a number.
+pub(crate) fn write_number(name: &str, number: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut left = number;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (left % 10) as u8;
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    write_header(name, &digits[at..], out);
 }
 
 /// Writes one header.
@@ -301,6 +344,15 @@ mod tests {
         }
         let many: String = (0..=HEADERS_MAX).map(|n| format!("\nx-{n}: 1")).collect();
         check(&Method::GET, &format!("HTTP/1.1 200 OK{many}"), "malformed");
+    }
+
+    #[test]
+    fn numbers() {
+        for number in [0, 7, 10, 1_234_567_890, u64::MAX] {
+            let mut out = Vec::new();
+            write_number("n", number, &mut out);
+            assert_eq!(out, format!("n: {number}\r\n").as_bytes());
+        }
     }
 
     #[test]

@@ -1,14 +1,13 @@
 //! A client's head.
 
+use std::mem::MaybeUninit;
+
 use bytes::{Buf as _, BytesMut};
-use http::header::{CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, Method, Uri};
-use httparse::EMPTY_HEADER;
+use httparse::ParserConfig;
 
 use super::decode::Decoder;
-use super::head::{
-    HEADERS_MAX, Malformed, content_length, fill, head_end, is_chunked, keeps_alive,
-};
+use super::head::{Facts, HEADERS_MAX, Malformed, fill, head_end};
 use crate::settings::URI_BYTES_MAX;
 
 /// A request's head, but for its headers.
@@ -61,9 +60,10 @@ pub(crate) fn read_request(
         return Ok(None);
     };
     let bytes = buffer.split_to(end).freeze();
-    let mut lines = [EMPTY_HEADER; HEADERS_MAX];
-    let mut parsed = httparse::Request::new(&mut lines);
-    match parsed.parse(&bytes) {
+    let mut lines = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut parsed = httparse::Request::new(&mut []);
+    let config = ParserConfig::default();
+    match config.parse_request_with_uninit_headers(&mut parsed, &bytes, &mut lines) {
         Ok(httparse::Status::Complete(length)) if length == bytes.len() => {}
         Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooLarge),
         _ => return Err(HeadError::Malformed),
@@ -80,14 +80,15 @@ pub(crate) fn read_request(
     let uri = Uri::from_maybe_shared(bytes.slice_ref(target)).map_err(|_| HeadError::Malformed)?;
     let http_11 = parsed.version == Some(1);
     headers.clear();
-    fill(&bytes, parsed.headers, headers)?;
-    let body = request_body(http_11, headers)?;
+    // All of them: a route's predicates may look at any.
+    let facts = fill(&bytes, parsed.headers, headers, |_| false)?;
+    let body = request_body(http_11, &facts)?;
     Ok(Some(RequestHead {
         method,
         uri,
         http_11,
-        keep_alive: keeps_alive(http_11, headers),
-        expects_continue: http_11 && !body.is_done() && expects_continue(headers),
+        keep_alive: facts.keeps_alive(http_11),
+        expects_continue: http_11 && !body.is_done() && facts.expects_continue,
         body,
     }))
 }
@@ -99,20 +100,12 @@ fn is_targets(byte: &u8) -> bool {
 
 /// RFC 9112, 6.3, and stricter: not both a length and a coding, one line of either, `chunked` alone,
 /// and no coding in HTTP/1.0.
-fn request_body(http_11: bool, headers: &HeaderMap) -> Result<Decoder, Malformed> {
-    let length = content_length(headers)?;
-    let twice = length.is_some() && headers.get_all(CONTENT_LENGTH).iter().nth(1).is_some();
-    match (is_chunked(headers)?, length) {
-        _ if twice => Err(Malformed),
-        (true, None) if http_11 => Ok(Decoder::chunked()),
-        (true, _) => Err(Malformed),
-        (false, length) => Ok(Decoder::length(length.unwrap_or(0))),
+fn request_body(http_11: bool, facts: &Facts) -> Result<Decoder, Malformed> {
+    match (facts.chunked, facts.lengths) {
+        (true, 0) if http_11 => Ok(Decoder::chunked()),
+        (false, 0 | 1) => Ok(Decoder::length(facts.length.unwrap_or(0))),
+        _ => Err(Malformed),
     }
-}
-
-fn expects_continue(headers: &HeaderMap) -> bool {
-    let expect = headers.get(EXPECT);
-    expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 #[cfg(test)]

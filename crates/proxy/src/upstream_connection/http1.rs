@@ -21,6 +21,7 @@ use super::Failure;
 use crate::body::{BrokenBody, Progress, RequestBody, Turn};
 use crate::buffers::Buffers;
 use crate::h1::{self, Decoded, Decoder, Malformed, Output, ResponseHead};
+use crate::headers::Told;
 use crate::refusal::Refusal;
 use crate::settings::RESPONSE_HEAD_BYTES_MAX;
 
@@ -88,17 +89,18 @@ impl Http1 {
         self.keep_alive && news.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    pub(super) fn start(&mut self, request: Request<RequestBody>) {
+    pub(super) fn start(&mut self, request: Request<RequestBody>, told: &Told) {
         let (head, body) = request.into_parts();
         let target = head.uri.path_and_query().map_or("/", |it| it.as_str());
         self.out = self.buffers.output();
         h1::write_request_line(&head.method, target, self.out.text());
         h1::write_headers(&head.headers, self.out.text());
+        told.write(self.out.text());
         self.out.text().extend_from_slice(b"\r\n");
         self.method = head.method.clone();
         self.upload = Some(Upload {
             progress: body.progress().cloned(),
-            chunked: head.headers.contains_key(TRANSFER_ENCODING),
+            chunked: !body.is_empty() && head.headers.contains_key(TRANSFER_ENCODING),
             body,
         });
         self.untouched = Some(head);

@@ -10,7 +10,7 @@ use http_body::Body as _;
 
 use super::Manner;
 use crate::body::{BrokenBody, ResponseBody};
-use crate::h1::{Output, Reason, write_header};
+use crate::h1::{Output, Reason, write_header, write_number};
 
 /// How an answer's body is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,12 +106,6 @@ fn write_status_line(head: &Parts, out: &mut Vec<u8>) {
     out.push(b' ');
     out.extend_from_slice(reason.map_or_else(usual, |Reason(reason)| reason));
     out.extend_from_slice(b"\r\n");
-}
-
-fn write_number(name: &str, number: u64, out: &mut Vec<u8>) {
-    use std::io::Write as _;
-    // Writing to memory does not fail.
-    let _ = write!(out, "{name}: {number}\r\n");
 }
 
 /// Takes the next part of a body to write; whether more follows. Trailers end here: a client that
