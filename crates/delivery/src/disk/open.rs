@@ -1,7 +1,7 @@
 //! Opening: whatever is in the folder, a gateway can start with it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::error::{DiskError, guarded};
-use super::export::Export;
+use super::export::{Export, ExportError};
 use super::kept::Kept;
 use super::tables::{self, Boot, Loaded, Pointer};
 use super::write::{Written, write_boot};
@@ -106,8 +106,12 @@ impl Opened {
                 tracing::error!(group = %export.group, "the export is of another group, and not used");
                 return Ok(());
             }
+            // The folder is new.
+            Err(ExportError::Read { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                return Ok(());
+            }
             Err(error) => {
-                tracing::error!(%error, "there is no export to start from");
+                tracing::error!(%error, "the export cannot be started from");
                 return Ok(());
             }
         };
