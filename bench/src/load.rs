@@ -218,7 +218,9 @@ struct Client {
 impl Client {
     async fn run(self, stop: Stop) {
         let mut ticks = interval_at(Instant::now() + self.offset, self.pause);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // Missed ones are left out. Sending late instead would have all of them send together after
+        // one stall, and ever after.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut kept = None;
         loop {
             tokio::select! {
