@@ -117,9 +117,16 @@ pub(crate) struct InstanceRecord {
     pub(crate) last_seen: Timestamp,
 }
 
-/// A record as it is stored.
+/// A record as it is stored: JSON, or a zstd frame of it where it is large. A call on 64 services in
+/// 32 groups says the same few digests and names thousands of times; the store's bound on a value is
+/// 1 MiB.
 pub(super) fn write<T: Serialize>(record: &T) -> Vec<u8> {
-    serde_json::to_vec(record).expect("records have text keys only, so JSON can hold them")
+    let json =
+        serde_json::to_vec(record).expect("records have text keys only, so JSON can hold them");
+    if json.len() < COMPRESSED_FROM_BYTES {
+        return json;
+    }
+    zstd::bulk::compress(&json, LEVEL).unwrap_or(json)
 }
 
 /// Reads a record.
@@ -127,6 +134,42 @@ pub(super) fn write<T: Serialize>(record: &T) -> Vec<u8> {
 /// # Errors
 /// A sentence that names the key.
 pub(super) fn read<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, String> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| format!("the store's {key} is unreadable: {error}"))
+    let unreadable =
+        |why: &dyn std::fmt::Display| format!("the store's {key} is unreadable: {why}");
+    if bytes.starts_with(&FRAME) {
+        let json =
+            zstd::bulk::decompress(bytes, RECORD_BYTES_MAX).map_err(|error| unreadable(&error))?;
+        return serde_json::from_slice(&json).map_err(|error| unreadable(&error));
+    }
+    serde_json::from_slice(bytes).map_err(|error| unreadable(&error))
+}
+
+/// From so many bytes of JSON on a record is compressed.
+const COMPRESSED_FROM_BYTES: usize = 16 * 1024;
+/// No record is larger than this when it is unpacked, in bytes.
+const RECORD_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// zstd's own default: most of the gain for little of the time.
+const LEVEL: i32 = 3;
+/// How a zstd frame begins. JSON never does.
+const FRAME: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, is_frame: bool) {
+        let written = write(&text);
+        assert_eq!(written.starts_with(&FRAME), is_frame);
+        assert_eq!(read::<String>("k", &written).as_deref(), Ok(text));
+        let cut = &written[..written.len() - 1];
+        let error = read::<String>("k", cut).expect_err("is cut");
+        assert!(error.starts_with("the store's k is unreadable"), "{error}");
+    }
+
+    #[test]
+    fn large_records_are_compressed() {
+        check("small", false);
+        check(&"large".repeat(100_000), true);
+    }
 }
