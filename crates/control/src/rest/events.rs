@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use ferryway_api::{ApiError, InstanceEvent, Operation, OperationEvent as Told, StateEvent};
+use ferryway_api::{ApiError, InstanceEvent, Operation, OperationEvent, StateEvent};
 use ferryway_runtime::Stop;
 use futures_util::{Stream, stream};
 use uuid::Uuid;
@@ -18,7 +18,7 @@ use super::answer::Answer;
 use super::operations::no_operation;
 use super::query::Params;
 use super::url::Url;
-use crate::core::{Core, OperationEvent};
+use crate::core::Core;
 
 /// A silent stream says that it is alive this often.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -105,8 +105,7 @@ impl Listener {
             return self.end();
         };
         self.after = number;
-        let event = said(&event);
-        self.over = matches!(event, Told::End(_));
+        self.over = matches!(*event, OperationEvent::End(_));
         written(number, &event)
     }
 
@@ -117,39 +116,14 @@ impl Listener {
         let operation = self
             .core
             .read(|memory| memory.operations.get(&self.id).cloned())?;
-        written(
-            self.after + 1,
-            &Told::End(Box::new(operation.as_ref().clone())),
-        )
+        // The caller may have named any event as the last it saw.
+        let number = self.after.saturating_add(1);
+        let end = OperationEvent::End(Box::new(operation.as_ref().clone()));
+        written(number, &end)
     }
 }
 
-/// What the core says, in the words of the API.
-fn said(event: &OperationEvent) -> Told {
-    match event.clone() {
-        OperationEvent::Instance {
-            group,
-            service,
-            instance,
-        } => Told::Instance(InstanceEvent {
-            group,
-            service,
-            instance,
-        }),
-        OperationEvent::State {
-            group,
-            service,
-            state,
-        } => Told::State(StateEvent {
-            group: Some(group),
-            service: Some(service),
-            state,
-        }),
-        OperationEvent::End(operation) => Told::End(operation),
-    }
-}
-
-fn written(number: u64, event: &Told) -> Option<Event> {
+fn written(number: u64, event: &OperationEvent) -> Option<Event> {
     let data = event.data().ok()?;
     Some(
         Event::default()

@@ -148,6 +148,7 @@ pub(super) async fn delete_group(
     exists(allowed.core(), &name)?;
     params.none()?;
     let precondition = Precondition::read(sent.headers())?;
+    sent.nothing().await?;
     allowed
         .core()
         .delete_group(&allowed.actor, &name, &precondition.for_core())

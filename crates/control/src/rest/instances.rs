@@ -10,6 +10,7 @@ use super::answer::{Answer, gone, shown};
 use super::groups::exists;
 use super::page::page;
 use super::query::{ListQuery, Params};
+use super::sent::Sent;
 use super::url::Url;
 use crate::core::{Core, Instance as Seen, Memory, Position};
 
@@ -60,10 +61,12 @@ pub(super) async fn delete_instance(
     caller: Caller,
     Url((group, id)): Url<(Name, String)>,
     params: Params,
+    sent: Sent,
 ) -> Answer {
     let allowed = caller.may(Verb::Write, Resource::Instances, Some(&group))?;
     read(allowed.core(), &group, &id)?;
     params.none()?;
+    sent.nothing().await?;
     allowed
         .core()
         .delete_instance(&allowed.actor, &group, &id)

@@ -118,6 +118,7 @@ pub(super) async fn unpublish(
     is_published(allowed.core(), &group, &service)?;
     let (wait, options) = params.wait_and_options()?;
     let precondition = Precondition::read(sent.headers())?;
+    sent.nothing().await?;
     let call = Ok(Call {
         request: Request::Unpublish { group, service },
         options: options.into(),

@@ -107,6 +107,7 @@ pub(super) async fn delete_registry(
     read(core, &group, &name)?;
     params.none()?;
     let precondition = Precondition::read(sent.headers())?;
+    sent.nothing().await?;
     core.delete_registry(&allowed.actor, &group, &name, &precondition.for_core())
         .await?;
     Ok(gone())

@@ -79,6 +79,19 @@ impl Sent {
         Ok((parsed(&bytes)?, idempotency))
     }
 
+    /// Makes sure that there is no body: what it says would not be done.
+    ///
+    /// # Errors
+    /// There is one.
+    pub(super) async fn nothing(self) -> Result<(), ApiError> {
+        if self.read().await?.is_empty() {
+            return Ok(());
+        }
+        Err(unreadable(
+            "a DELETE takes no body; what can be asked of it goes into the query",
+        ))
+    }
+
     async fn bytes(self, kinds: &[&'static str]) -> Result<Bytes, ApiError> {
         let kind = media_type(self.headers());
         if !kinds
@@ -87,6 +100,10 @@ impl Sent {
         {
             return Err(ApiError::UnsupportedMediaType(JSON));
         }
+        self.read().await
+    }
+
+    async fn read(self) -> Result<Bytes, ApiError> {
         match tokio::time::timeout(BODY_WITHIN, Bytes::from_request(self.request, &())).await {
             Ok(Ok(bytes)) => Ok(bytes),
             Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {

@@ -152,6 +152,7 @@ pub(super) async fn delete_service(
     exists(allowed.core(), &name)?;
     params.none()?;
     let precondition = Precondition::read(sent.headers())?;
+    sent.nothing().await?;
     allowed
         .core()
         .delete_hub(&allowed.actor, &name, &precondition.for_core())

@@ -294,6 +294,10 @@ async fn events_come_as_they_happen_and_can_be_caught_up_with() {
         .with_headers("GET", &path, &[("last-event-id", "2")], Value::Null)
         .await;
     assert_eq!(events(&later.text), live[2..]);
+    // Numbers begin anew with the process: one that was never given asks for all there is.
+    let other = [("last-event-id", "57")];
+    let all = api.with_headers("GET", &path, &other, Value::Null).await;
+    assert_eq!(events(&all.text), live);
 }
 
 /// Whoever waits is answered when the process stops, so that it can.
@@ -347,6 +351,10 @@ async fn an_ended_operation_is_told_at_once() {
         "{}",
         later.text
     );
+    let last = u64::MAX.to_string();
+    let last = [("last-event-id", last.as_str())];
+    let last = api.with_headers("GET", &path, &last, Value::Null).await;
+    assert!(last.text.starts_with("event: end\n"), "{}", last.text);
     let bad = api
         .with_headers("GET", &path, &[("last-event-id", "x")], Value::Null)
         .await;

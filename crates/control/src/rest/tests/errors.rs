@@ -106,6 +106,11 @@ async fn every_problem_code() {
             "422 registry_missing to[0].binding.discovery.registry",
         ),
         (
+            "PATCH /gateway-groups/test/services/httpbin",
+            json!({"binding": {"discovery": {"registry": "dns", "service": null}}}),
+            "422 required binding.discovery.service",
+        ),
+        (
             sync,
             json!({"to": to(Value::Null)}),
             "422 binding_required to[0].binding",
@@ -147,8 +152,12 @@ async fn every_problem_code() {
     let other = json!({"routes": [{"name": "r", "paths": ["/anything/*"]}]});
     api.check("PUT /services/other", other, "201").await;
     let body = json!({"version": "1", "groups": [{"group": "test", "binding": nodes("b")}]});
-    api.check("POST /services/other/publish", body, "409 route_conflict groups[0]")
-        .await;
+    api.check(
+        "POST /services/other/publish",
+        body,
+        "409 route_conflict groups[0]",
+    )
+    .await;
     seen.insert("route_conflict".to_owned());
 
     // An edit in place, and what replaces it.
@@ -299,6 +308,26 @@ async fn which_error_goes_first() {
         got.sort();
         want.sort();
         assert_eq!(got, want, "{call}: {}", reply.text);
+    }
+}
+
+/// What a body says would not be done, so none is taken.
+#[tokio::test]
+async fn a_delete_takes_no_body() {
+    let api = Api::furnished().await;
+    let dns = json!({"kind": "dns"});
+    api.check("PUT /gateway-groups/test/registries/dns", dns, "201")
+        .await;
+    for path in [
+        "/gateway-groups/test/services/httpbin",
+        "/gateway-groups/test/registries/dns",
+        "/gateway-groups/production",
+        "/services/httpbin",
+    ] {
+        let body = json!({"dry_run": true});
+        api.check(&format!("DELETE {path}"), body, "400 unreadable")
+            .await;
+        assert_eq!(api.get(path).await.status, 200, "{path}");
     }
 }
 
