@@ -29,11 +29,12 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use ferryway_api::Operation;
+use bytes::Bytes;
+use ferryway_api::{Operation, OperationEvent};
 use ferryway_proto::Epoch;
 use ferryway_runtime::{Clock, Tasks};
-use ferryway_store::{Expect, Revision as StoreRevision, Store, StoreError, Txn};
-use tokio::sync::{Notify, watch};
+use ferryway_store::{Expect, Key as StoreKey, Revision as StoreRevision, Store, StoreError, Txn};
+use tokio::sync::{Notify, OwnedMutexGuard, OwnedRwLockReadGuard, oneshot, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -44,7 +45,6 @@ pub(crate) use memory::{Hub, Memory, Ran};
 pub(crate) use presence::{Instance, Position};
 pub(crate) use records::AuditRecord;
 pub(crate) use resources::IfMatch;
-pub(crate) use tracker::OperationEvent;
 
 use blobs::Blobs;
 use idempotency::Busy;
@@ -74,7 +74,7 @@ struct Shared {
     /// Set when memory can no longer follow: what is then served is told, not guessed.
     broken: watch::Sender<Option<String>>,
     sessions: Sessions,
-    busy: Busy,
+    busy: Arc<Busy>,
     turns: turns::Turns,
     commits: commits::Commits,
     keeping: Notify,
@@ -82,8 +82,17 @@ struct Shared {
     keeping_instances: tokio::sync::Mutex<()>,
     /// Shared by writers from writing content until it is named; taken alone to collect what nobody
     /// names.
-    writing: tokio::sync::RwLock<()>,
+    writing: Arc<tokio::sync::RwLock<()>>,
+    tasks: Tasks,
     clock: Clock,
+}
+
+/// What a change holds from its plan to its end.
+#[derive(Debug)]
+struct Hold {
+    _key: Option<idempotency::Turn>,
+    _writing: OwnedRwLockReadGuard<()>,
+    _groups: Vec<OwnedMutexGuard<()>>,
 }
 
 /// An instance is taken for offline after this much silence, and a restarted control plane waits
@@ -118,20 +127,31 @@ impl Core {
             held: watch::Sender::new(revision),
             broken: watch::Sender::new(None),
             sessions,
-            busy: Busy::default(),
+            busy: Arc::default(),
             turns: turns::Turns::default(),
             commits: commits::Commits::default(),
             keeping: Notify::new(),
             keeping_instances: tokio::sync::Mutex::new(()),
-            writing: tokio::sync::RwLock::new(()),
+            writing: Arc::default(),
+            tasks: tasks.clone(),
             clock,
         }));
         let (follower, keeper, watcher) = (core.clone(), core.clone(), core.clone());
         tasks.spawn("follow the store", move |stop| async move {
+            let over = async {
+                stop.requested().await;
+                // Whoever is writing is still answered.
+                drop(follower.0.writing.write().await);
+            };
             tokio::select! {
                 () = follower.follow(revision) => {}
-                () = stop.requested() => {}
+                () = over => {}
             }
+            let why = "the control plane is stopping".to_owned();
+            follower
+                .0
+                .broken
+                .send_if_modified(|said| said.is_none() && said.replace(why).is_none());
         });
         tasks.spawn("keep what ended", |stop| async move {
             loop {
@@ -237,15 +257,56 @@ impl Core {
         }
     }
 
+    /// Refuses a write that memory could not follow.
+    fn writable(&self) -> Result<(), CoreError> {
+        self.broken()
+            .map_or(Ok(()), |why| Err(CoreError::Unavailable(why)))
+    }
+
+    /// Writes blobs, then the transaction that names them, and waits until memory holds it.
+    ///
+    /// A caller may leave at any moment. What it began is ended all the same, under what the caller
+    /// holds: else a key would be free again while its change is on its way, and content could be
+    /// collected before it is named.
+    async fn write_out(
+        &self,
+        hold: &Arc<Hold>,
+        blobs: Vec<(StoreKey, Bytes)>,
+        txn: Txn,
+    ) -> Result<(), StoreError> {
+        let (told, answer) = oneshot::channel();
+        let (core, hold) = (self.clone(), Arc::clone(hold));
+        self.0.tasks.spawn("write a change", |_| async move {
+            let written = async {
+                core.0.blobs.put(blobs).await?;
+                core.commit(txn).await
+            };
+            let written = written.await;
+            drop(hold);
+            let _ = told.send(written); // who asked may have left
+        });
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
     /// Commits a transaction, and waits until memory holds it.
     async fn commit(&self, txn: Txn) -> Result<(), StoreError> {
         let committed = self.0.store.commit(txn).await?;
         self.0.commits.add(&committed);
-        let mut held = self.0.held.subscribe();
-        let reached = held.wait_for(|held| *held >= committed.revision);
+        self.holds(committed.revision).await
+    }
+
+    /// Waits until memory holds a transaction of the store.
+    async fn holds(&self, revision: StoreRevision) -> Result<(), StoreError> {
+        let (mut held, mut broken) = (self.0.held.subscribe(), self.0.broken.subscribe());
+        let reached = async {
+            tokio::select! {
+                reached = held.wait_for(|held| *held >= revision) => reached.is_ok(),
+                _ = broken.wait_for(Option::is_some) => false,
+            }
+        };
         match tokio::time::timeout(FOLLOW_WITHIN, reached).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(StoreError::Closed),
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(StoreError::Closed),
         }
     }
 

@@ -24,12 +24,12 @@ use super::records::{
 };
 use super::resources::IfMatch;
 use super::tracker::overall;
-use super::{Actor, Core, CoreError, keys, trial};
+use super::{Actor, Core, CoreError, Hold, keys, trial};
 
 /// How often a change is planned anew when others came in between.
 const TRIES_MAX: usize = 16;
-/// What an operation may take of its commit record, in bytes. A larger one leaves its differences
-/// out: they can be had from `compare`, and the transaction must fit the store's bounds.
+/// What an operation may take of memory, in bytes of JSON, thousands of them being kept. A larger one
+/// leaves its differences out: they can be had from `compare`.
 const OPERATION_BYTES_MAX: usize = 768 * 1024;
 
 /// A plan, and what it was made from.
@@ -37,8 +37,9 @@ struct Basis {
     plan: Plan,
     /// The heads read, source groups' included, each with the transaction that wrote it.
     heads: BTreeMap<Name, (HeadRecord, StoreRevision, View)>,
-    /// The hub's service read, for a publish.
-    hub: Option<(Name, StoreRevision)>,
+    /// What else was read, with the transaction that wrote it: the hub's service for a publish, and
+    /// what people set of the group for an edit.
+    other: Option<(StoreKey, StoreRevision)>,
 }
 
 impl Core {
@@ -54,8 +55,9 @@ impl Core {
         if_match: &IfMatch,
         idempotency: Option<&Idempotency>,
     ) -> Result<Arc<Operation>, CoreError> {
-        let _turn = match self.turn(idempotency)? {
-            Ok(turn) => turn,
+        self.writable()?;
+        let key = match self.turn(idempotency)? {
+            Ok(key) => key,
             Err(IdempotentResult::Operation(id)) => {
                 let operation = self.read(|memory| memory.operations.get(&id).cloned());
                 return operation.ok_or_else(|| {
@@ -64,25 +66,25 @@ impl Core {
             }
             Err(IdempotentResult::Created) => return Err(CoreError::KeyReused),
         };
-        let _writing = self.0.writing.read().await;
-        let _turns = if options.dry_run {
-            Vec::new()
-        } else {
-            self.0.turns.take(request).await
-        };
+        if options.dry_run {
+            let plan = self.basis(request, options, if_match)?.plan;
+            return Ok(Arc::new(planned(&plan, actor, self.0.clock.now())));
+        }
+        let hold = Arc::new(Hold {
+            _key: key,
+            _writing: Arc::clone(&self.0.writing).read_owned().await,
+            _groups: self.0.turns.take(request).await,
+        });
         for _ in 0..TRIES_MAX {
             let basis = self.basis(request, options, if_match)?;
             let now = self.0.clock.now();
-            if options.dry_run {
-                return Ok(Arc::new(planned(&basis.plan, actor, now)));
-            }
             if basis.plan.is_refused() {
                 return Err(CoreError::Refused(
                     basis.plan.all_problems().cloned().collect(),
                 ));
             }
             trial::compile(&basis.plan);
-            match self.make(actor, &basis, idempotency, now).await {
+            match self.make(actor, &basis, idempotency, now, &hold).await {
                 Err(StoreError::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
                 Ok(id) => {
@@ -129,17 +131,21 @@ impl Core {
                 let group = memory.groups.get(&name)?;
                 Some((name, (group.head, group.head_modified, group.view.clone())))
             });
-            let hub = match request {
-                Request::Publish { service, .. } => memory
-                    .hub
-                    .get(service)
-                    .map(|hub| (service.clone(), hub.modified)),
+            let other = match request {
+                Request::Publish { service, .. } => {
+                    let hub = memory.hub.get(service);
+                    hub.map(|hub| (keys::hub(service), hub.modified))
+                }
+                Request::Edit { group, .. } => {
+                    let standing = memory.groups.get(group);
+                    standing.map(|standing| (keys::group(group), standing.modified))
+                }
                 _ => None,
             };
             Ok(Basis {
                 plan,
                 heads: heads.collect(),
-                hub,
+                other,
             })
         })
     }
@@ -151,8 +157,9 @@ impl Core {
         basis: &Basis,
         idempotency: Option<&Idempotency>,
         now: Timestamp,
+        hold: &Arc<Hold>,
     ) -> Result<Uuid, StoreError> {
-        let Basis { plan, heads, hub } = basis;
+        let Basis { plan, heads, other } = basis;
         let id = Uuid::now_v7();
         let mut txn = Txn::new();
         let mut blobs = Vec::new();
@@ -172,8 +179,8 @@ impl Core {
             revisions.insert(group.clone(), head.revision);
             txn = txn.put(keys::head(group), records::write(&head));
         }
-        if let Some((service, modified)) = hub {
-            txn = txn.require(keys::hub(service), Expect::Revision(*modified));
+        if let Some((key, modified)) = other {
+            txn = txn.require(key.clone(), Expect::Revision(*modified));
         }
         for new in &plan.new_versions {
             let key = keys::version(&new.service, &new.version);
@@ -197,8 +204,7 @@ impl Core {
             idempotency: idempotency::record(idempotency, now, Some(id)),
         };
         txn = txn.put(keys::commit(id), records::write(&record));
-        self.0.blobs.put(blobs).await?;
-        self.commit(txn).await?;
+        self.write_out(hold, blobs, txn).await?;
         Ok(id)
     }
 }
@@ -369,7 +375,8 @@ fn operation(
         problems: plan.problems.iter().map(Into::into).collect(),
         destinations,
     };
-    if id.is_some() && records::write(&operation).len() > OPERATION_BYTES_MAX {
+    let bytes = || serde_json::to_vec(&operation).map_or(usize::MAX, |json| json.len());
+    if id.is_some() && bytes() > OPERATION_BYTES_MAX {
         for destination in &mut operation.destinations {
             destination.changes = ferryway_api::Changes::default();
         }

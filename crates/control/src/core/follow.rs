@@ -166,6 +166,13 @@ impl Memory {
             Change::Commit(_, Some(commit)) => commit.history.first().map(|entry| entry.kind),
             _ => None,
         });
+        let operations: Vec<Uuid> = changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::Commit(id, Some(commit)) if commit.operation.is_some() => Some(*id),
+                _ => None,
+            })
+            .collect();
         // Content first: what names it is applied after.
         let (content, rest): (Vec<_>, Vec<_>) = changes
             .into_iter()
@@ -183,6 +190,7 @@ impl Memory {
                 self.reindex(&moved.group, &key.name);
             }
         }
+        operations.into_iter().for_each(|id| self.miss(id));
         self.revision = revision;
         Taken { moved, groups }
     }
@@ -243,6 +251,9 @@ fn apply(memory: &mut Memory, change: Change, revision: StoreRevision) -> Option
         Change::Instance(group, id, record) => {
             let instances = memory.instances.entry(group).or_default();
             match record {
+                // One that came back meanwhile is known by its stream, and stored again when it
+                // leaves.
+                None if instances.get(&id).is_some_and(Instance::is_online) => {}
                 None => drop(instances.remove(&id)),
                 Some(record) => match instances.get_mut(&id) {
                     Some(instance) => instance.record = record,

@@ -1,7 +1,7 @@
 //! Idempotency keys: a repeated call gets the answer of the first.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ferryway_model::Digest;
 use jiff::{SignedDuration, Timestamp};
@@ -38,8 +38,8 @@ pub(super) struct Busy(Mutex<HashSet<String>>);
 
 /// Holds a key for the time of one call.
 #[derive(Debug)]
-pub(super) struct Turn<'a> {
-    busy: &'a Busy,
+pub(super) struct Turn {
+    busy: Arc<Busy>,
     key: String,
 }
 
@@ -51,7 +51,7 @@ impl Core {
     pub(super) fn turn(
         &self,
         idempotency: Option<&Idempotency>,
-    ) -> Result<Result<Option<Turn<'_>>, IdempotentResult>, CoreError> {
+    ) -> Result<Result<Option<Turn>, IdempotentResult>, CoreError> {
         let Some(Idempotency { key, fingerprint }) = idempotency else {
             return Ok(Ok(None));
         };
@@ -66,7 +66,7 @@ impl Core {
             return Err(CoreError::KeyBusy);
         }
         let turn = Turn {
-            busy: &self.0.busy,
+            busy: Arc::clone(&self.0.busy),
             key: key.clone(),
         };
         let now = self.0.clock.now();
@@ -100,7 +100,7 @@ pub(super) fn is_alive(record: &IdempotencyRecord, now: Timestamp) -> bool {
     now.duration_since(record.at) < KEY_LIVES
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Turn {
     fn drop(&mut self) {
         self.busy
             .0

@@ -1,6 +1,7 @@
 //! Changes of plain resources: groups, their registries, and the services of the hub.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use ferryway_model::{
@@ -19,7 +20,7 @@ use super::memory::Memory;
 use super::records::{
     self, AuditRecord, CommitRecord, GroupRecord, HeadRecord, HubRecord, RegistryRecord,
 };
-use super::{Actor, Core, keys};
+use super::{Actor, Core, Hold, keys};
 
 /// What a write requires of the resource's present state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -202,8 +203,7 @@ impl Core {
     /// Creates or replaces a registry of a group. It is delivered like everything else.
     ///
     /// # Errors
-    /// The group isn't there; a binding asks the registry for what it could not answer any more; it
-    /// is not as `if_match` requires; or the store failed.
+    /// The group isn't there; it is not as `if_match` requires; or the store failed.
     pub(crate) async fn put_registry(
         &self,
         actor: &Actor,
@@ -468,10 +468,15 @@ impl Core {
         idempotency: Option<&Idempotency>,
         draft: impl Fn(&Memory, Timestamp) -> Result<Draft, CoreError>,
     ) -> Result<Made, CoreError> {
-        let Ok(_turn) = self.turn(idempotency)? else {
+        self.writable()?;
+        let Ok(key) = self.turn(idempotency)? else {
             return Ok(Made::Before);
         };
-        let _writing = self.0.writing.read().await;
+        let hold = Arc::new(Hold {
+            _key: key,
+            _writing: Arc::clone(&self.0.writing).read_owned().await,
+            _groups: Vec::new(),
+        });
         for _ in 0..TRIES_MAX {
             let now = self.0.clock.now();
             let Draft {
@@ -507,8 +512,7 @@ impl Core {
             txn = puts
                 .into_iter()
                 .fold(txn, |txn, (key, bytes)| txn.put(key, bytes));
-            self.0.blobs.put(blobs).await?;
-            match self.commit(txn).await {
+            match self.write_out(&hold, blobs, txn).await {
                 Ok(()) => return Ok(Made::Now),
                 Err(StoreError::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),

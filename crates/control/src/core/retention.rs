@@ -27,6 +27,9 @@ impl Core {
         let _alone = self.0.writing.write().await;
         let now = self.0.clock.now();
         let cleared = async {
+            // Nor may memory be behind: what it doesn't hold yet may name content too.
+            let last = self.0.store.commit(Txn::new().durable(false)).await?;
+            self.holds(last.revision).await?;
             self.retain_commits(now).await?;
             self.forget_instances(now).await?;
             self.collect_content().await
@@ -168,7 +171,8 @@ impl Core {
                 .iter()
                 .cloned()
                 .fold(Txn::new().durable(false), Txn::delete);
-            self.commit(txn).await?;
+            let gone = self.0.store.commit(txn).await?;
+            self.holds(gone.revision).await?;
         }
         Ok(())
     }

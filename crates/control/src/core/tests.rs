@@ -398,6 +398,84 @@ async fn an_idempotency_key_stands_for_its_first_call() {
     assert_ne!(first.operation, later.operation);
 }
 
+/// A caller that breaks off in the middle of a write doesn't break the write off.
+#[tokio::test]
+async fn a_change_that_began_is_made_whether_or_not_its_caller_stays() {
+    let house = House::new().await.with_groups().await;
+    let key = Idempotency {
+        key: "k".into(),
+        fingerprint: Digest::of(b"1"),
+    };
+    let (actor, request) = (actor(), publish("a", "1", &["test"]));
+    let options = CallOptions::default();
+    let change = || {
+        let core = &house.core;
+        core.change(&actor, &request, &options, &IfMatch::Anything, Some(&key))
+    };
+    let mut leaving = Box::pin(change());
+    assert!(futures_util::poll!(&mut leaving).is_pending());
+    drop(leaving);
+    // Nobody names the content in memory yet, and yet it stays.
+    house.core.retain().await;
+    let operation = loop {
+        match change().await {
+            Err(CoreError::KeyBusy) => tokio::task::yield_now().await,
+            other => break other.expect("is what the first call made"),
+        }
+    };
+    let made: Vec<_> = house.core.read(|memory| {
+        let history = memory.history.values().flatten();
+        history.map(|ran| Some(ran.operation)).collect()
+    });
+    assert_eq!(made, [operation.operation]);
+    let house = house.again().await;
+    assert_eq!(house.runs(), ["test: 1 1"]);
+}
+
+/// As large as a call may be: its operation, audit and history fit one transaction.
+#[tokio::test]
+async fn the_largest_call_is_one_transaction() {
+    use ferryway_model::limits::{GROUPS_IN_CALL_MAX, SERVICES_IN_CALL_MAX};
+    let house = House::new().await.with_groups().await;
+    let services: Vec<_> = (0..SERVICES_IN_CALL_MAX).map(|n| format!("s{n}")).collect();
+    for service in &services {
+        house.hub(service, &format!("/{service}")).await;
+        house
+            .change(&publish(service, "1.0.0", &["test"]))
+            .await
+            .expect("is published");
+    }
+    let mut to = Vec::new();
+    for n in 0..GROUPS_IN_CALL_MAX {
+        let group = format!("g{n}");
+        house.group(&group).await.expect("is made");
+        let bindings = services.iter().flat_map(|s| bindings(s, &group));
+        to.push(Target {
+            group: named(&group),
+            bindings: bindings.collect(),
+        });
+    }
+    let services = services.iter().map(|service| SyncService {
+        service: named(service),
+        version: None,
+        expect_version: None,
+        expect_digest: None,
+    });
+    let request = Request::Sync {
+        source: named("test"),
+        services: services.collect(),
+        to,
+        form: SyncForm::Several,
+    };
+    let operation = house.change(&request).await.expect("is synced");
+    let all = SERVICES_IN_CALL_MAX * GROUPS_IN_CALL_MAX;
+    assert_eq!(operation.destinations.len(), all);
+    let id = operation.operation.expect("is a real one");
+    let house = house.again().await;
+    let kept = house.core.read(|memory| memory.operations[&id].clone());
+    assert_eq!(kept, operation);
+}
+
 #[tokio::test]
 async fn what_is_held_is_not_deleted() {
     let house = House::new().await.with_groups().await;

@@ -5,7 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use ferryway_api::{DeliveryState, Destination, InstanceDelivery, Operation, OperationState};
+use ferryway_api::{
+    DeliveryState, Destination, InstanceDelivery, InstanceEvent, Operation, OperationEvent,
+    OperationState, StateEvent,
+};
 use ferryway_model::{Name, Revision};
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -24,31 +27,6 @@ pub(super) struct Tracker {
     logs: BTreeMap<Uuid, VecDeque<(u64, Arc<OperationEvent>)>>,
     /// Counts everything said, so that waiters can look again.
     said: watch::Sender<u64>,
-}
-
-/// Something that happened to an operation.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum OperationEvent {
-    /// One instance answered, or went away.
-    Instance {
-        /// The destination's group.
-        group: String,
-        /// The destination's service.
-        service: String,
-        /// How that instance stands now.
-        instance: InstanceDelivery,
-    },
-    /// One destination came to its state.
-    State {
-        /// The destination's group.
-        group: String,
-        /// The destination's service.
-        service: String,
-        /// Its state.
-        state: OperationState,
-    },
-    /// The operation has ended.
-    End(Box<Operation>),
 }
 
 /// Operations whose events are kept for those who come back with a Last-Event-ID.
@@ -73,10 +51,16 @@ impl Tracker {
         self.said.subscribe()
     }
 
-    /// What was said of an operation after the event of this number.
+    /// What was said of an operation after the event of this number. One that was not said yet is
+    /// of an earlier start of this process, or was dropped: then all that is known.
     pub(super) fn events_after(&self, id: Uuid, after: u64) -> Vec<(u64, Arc<OperationEvent>)> {
-        let log = self.logs.get(&id).into_iter().flatten();
-        log.filter(|(number, _)| *number > after).cloned().collect()
+        let Some(log) = self.logs.get(&id) else {
+            return Vec::new();
+        };
+        let is_said = log.back().is_some_and(|(last, _)| *last >= after);
+        let after = if is_said { after } else { 0 };
+        let events = log.iter().filter(|(number, _)| *number > after);
+        events.cloned().collect()
     }
 
     fn say(&mut self, id: Uuid, event: OperationEvent) {
@@ -96,12 +80,9 @@ impl Tracker {
 impl Memory {
     /// Takes in an operation as the store has it.
     pub(super) fn track(&mut self, id: Uuid, operation: Operation) {
-        let ended_here = self
-            .operations
-            .get(&id)
-            .is_some_and(|known| known.state.is_final());
-        if ended_here {
-            return; // the store is told again what this memory knew first
+        let known = self.operations.get(&id).map(|known| known.state.is_final());
+        if known.is_some_and(|ended| ended || !operation.state.is_final()) {
+            return; // the store is told again what this memory knew first, or knows better
         }
         let open = !operation.state.is_final();
         let changes: Vec<_> = operation
@@ -110,48 +91,45 @@ impl Memory {
             .filter(|d| d.revision.is_some())
             .cloned()
             .collect();
+        let at = operation.created_at;
         self.operations.insert(id, Arc::new(operation));
         if open {
             self.tracker.open.insert(id, Instant::now());
         }
-        self.supersede(id, &changes);
+        self.supersede(id, &changes, at);
+    }
+
+    /// Gives up on instances that went away between an operation's plan and now: nobody will say
+    /// again that they did.
+    pub(super) fn miss(&mut self, id: Uuid) {
+        let Some(operation) = self.operations.get(&id).cloned() else {
+            return;
+        };
+        self.give_up_on(id, &operation, operation.created_at);
     }
 
     /// Takes in what an instance reports: it has come to terms with everything up to its desired
     /// revision, except what it holds.
     pub(super) fn report(&mut self, group: &Name, instance: &str, at: Timestamp) {
-        let Some(seen) = self
+        let seen = self
             .instances
             .get(group)
-            .and_then(|instances| instances.get(instance))
-            .cloned()
-        else {
+            .and_then(|instances| instances.get(instance));
+        let Some(seen) = seen.filter(|_| !self.tracker.open.is_empty()).cloned() else {
             return;
         };
-        let took = |open: &Instant| Some(format!("{}ms", open.elapsed().as_millis()));
-        let open: Vec<_> = self
-            .tracker
-            .open
-            .iter()
-            .map(|(id, since)| (*id, took(since)))
-            .collect();
-        for (id, took) in open {
-            self.update(id, at, |destination| {
-                let reached = destination.group == group.as_str()
+        let reached = seen.settled().0;
+        let open: Vec<_> = self.tracker.open.iter().map(|(id, t)| (*id, *t)).collect();
+        for (id, since) in open {
+            let concerned = |destination: &Destination| {
+                destination.group == group.as_str()
                     && destination
                         .revision
-                        .is_some_and(|revision| revision <= seen.settled().0);
-                let waiting = |delivery: &&mut InstanceDelivery| {
-                    delivery.id == instance && delivery.state == DeliveryState::Pending
-                };
-                let delivery = destination
-                    .instances
-                    .iter_mut()
-                    .find(waiting)
-                    .filter(|_| reached)?;
-                settle(delivery, &seen, &destination.service);
-                delivery.took.clone_from(&took);
-                Some(delivery.clone())
+                        .is_some_and(|revision| revision <= reached)
+            };
+            self.update(id, at, instance, concerned, |delivery, service| {
+                settle(delivery, &seen, service);
+                delivery.took = Some(format!("{}ms", since.elapsed().as_millis()));
             });
         }
     }
@@ -160,20 +138,15 @@ impl Memory {
     pub(super) fn away(&mut self, group: &Name, instance: &str, at: Timestamp) {
         let open: Vec<_> = self.tracker.open.keys().copied().collect();
         for id in open {
-            self.update(id, at, |destination| {
-                let waiting = |delivery: &&mut InstanceDelivery| {
-                    delivery.id == instance && delivery.state == DeliveryState::Pending
-                };
-                let here = destination.group == group.as_str();
-                let delivery = destination
-                    .instances
-                    .iter_mut()
-                    .find(waiting)
-                    .filter(|_| here)?;
-                delivery.state = DeliveryState::Offline;
-                Some(delivery.clone())
-            });
+            self.gone(id, group.as_str(), instance, at);
         }
+    }
+
+    fn gone(&mut self, id: Uuid, group: &str, instance: &str, at: Timestamp) {
+        let here = |destination: &Destination| destination.group == group;
+        self.update(id, at, instance, here, |delivery, _| {
+            delivery.state = DeliveryState::Offline;
+        });
     }
 
     /// The services that open operations changed with a group's revision.
@@ -204,22 +177,25 @@ impl Memory {
             let Some(operation) = self.operations.get(&id).cloned() else {
                 continue;
             };
-            for destination in &operation.destinations {
-                let Ok(group) = destination.group.parse::<Name>() else {
-                    continue;
-                };
-                for delivery in destination
+            self.give_up_on(id, &operation, at);
+        }
+    }
+
+    fn give_up_on(&mut self, id: Uuid, operation: &Operation, at: Timestamp) {
+        for Destination {
+            group, instances, ..
+        } in &operation.destinations
+        {
+            let pending = instances
+                .iter()
+                .filter(|d| d.state == DeliveryState::Pending);
+            for delivery in pending {
+                let seen = self
                     .instances
-                    .iter()
-                    .filter(|d| d.state == DeliveryState::Pending)
-                {
-                    let seen = self
-                        .instances
-                        .get(&group)
-                        .and_then(|instances| instances.get(&delivery.id));
-                    if !seen.is_some_and(Instance::is_online) {
-                        self.away(&group, &delivery.id, at);
-                    }
+                    .get(group.as_str())
+                    .and_then(|instances| instances.get(&delivery.id));
+                if !seen.is_some_and(Instance::is_online) {
+                    self.gone(id, group, &delivery.id, at);
                 }
             }
         }
@@ -234,7 +210,7 @@ impl Memory {
     }
 
     /// Ends the open destinations that a later operation changes again.
-    fn supersede(&mut self, by: Uuid, changes: &[Destination]) {
+    fn supersede(&mut self, by: Uuid, changes: &[Destination], at: Timestamp) {
         let open: Vec<_> = self
             .tracker
             .open
@@ -247,72 +223,72 @@ impl Memory {
             let Some(operation) = self.operations.get_mut(&id) else {
                 continue;
             };
-            let mut ended = Vec::new();
-            for destination in &mut Arc::make_mut(operation).destinations {
-                if destination.state == OperationState::Progressing
-                    && changes.iter().any(|c| same(c, destination))
-                {
-                    destination.state = OperationState::Superseded;
-                    ended.push((destination.group.clone(), destination.service.clone()));
-                }
+            let again = |destination: &Destination| {
+                destination.state == OperationState::Progressing
+                    && changes.iter().any(|change| same(change, destination))
+            };
+            // Copied only if something changes in it.
+            if !operation.destinations.iter().any(again) {
+                continue;
             }
-            let at = operation.created_at;
-            for (group, service) in ended {
-                self.tracker.say(
-                    id,
-                    OperationEvent::State {
-                        group,
-                        service,
-                        state: OperationState::Superseded,
-                    },
-                );
+            let mut said = Vec::new();
+            let destinations = &mut Arc::make_mut(operation).destinations;
+            for destination in destinations.iter_mut().filter(|d| again(d)) {
+                destination.state = OperationState::Superseded;
+                said.push(state_event(destination));
             }
+            said.into_iter()
+                .for_each(|event| self.tracker.say(id, event));
             self.finish(id, at);
         }
     }
 
-    /// Changes one instance's standing in an open operation, and draws the conclusions.
+    /// Changes how one instance stands to the concerned destinations of an open operation that wait
+    /// for it, and draws the conclusions.
     fn update(
         &mut self,
         id: Uuid,
         at: Timestamp,
-        mut change: impl FnMut(&mut Destination) -> Option<InstanceDelivery>,
+        instance: &str,
+        concerned: impl Fn(&Destination) -> bool,
+        change: impl Fn(&mut InstanceDelivery, &str),
     ) {
         let Some(operation) = self.operations.get_mut(&id) else {
             return;
         };
-        let mut said = Vec::new();
-        // The operation is copied only if something changes: first on a copy of each destination.
-        for number in 0..operation.destinations.len() {
-            if operation.destinations[number].state != OperationState::Progressing {
-                continue;
-            }
-            let mut destination = operation.destinations[number].clone();
-            let Some(instance) = change(&mut destination) else {
-                continue;
-            };
-            let (group, service) = (destination.group.clone(), destination.service.clone());
-            said.push(OperationEvent::Instance {
-                group: group.clone(),
-                service: service.clone(),
-                instance,
-            });
-            if let Some(state) = concluded(&destination) {
-                destination.state = state;
-                said.push(OperationEvent::State {
-                    group,
-                    service,
-                    state,
-                });
-            }
-            Arc::make_mut(operation).destinations[number] = destination;
+        let is_waited_for = |delivery: &InstanceDelivery| {
+            delivery.state == DeliveryState::Pending && delivery.id == instance
+        };
+        let waiting: Vec<_> = operation
+            .destinations
+            .iter()
+            .enumerate()
+            .filter(|(_, d)| d.state == OperationState::Progressing && concerned(d))
+            .filter_map(|(n, d)| Some((n, d.instances.iter().position(is_waited_for)?)))
+            .collect();
+        // Copied only if something changes in it.
+        if waiting.is_empty() {
+            return;
         }
-        let changed = !said.is_empty();
+        let mut said = Vec::new();
+        let destinations = &mut Arc::make_mut(operation).destinations;
+        for (number, place) in waiting {
+            let destination = &mut destinations[number];
+            let delivery = &mut destination.instances[place];
+            change(delivery, &destination.service);
+            said.push(OperationEvent::Instance(InstanceEvent {
+                group: destination.group.clone(),
+                service: destination.service.clone(),
+                instance: delivery.clone(),
+            }));
+            if let Some(state) = concluded(destination) {
+                destination.state = state;
+                said.push(state_event(destination));
+            }
+        }
         said.into_iter()
             .for_each(|event| self.tracker.say(id, event));
-        if changed {
-            self.finish(id, at);
-        }
+        self.finish(id, at);
     }
 
     /// Ends an operation whose destinations have all ended.
@@ -331,6 +307,14 @@ impl Memory {
         self.tracker.unsaved.insert(id);
         self.tracker.say(id, end);
     }
+}
+
+fn state_event(destination: &Destination) -> OperationEvent {
+    OperationEvent::State(StateEvent {
+        group: Some(destination.group.clone()),
+        service: Some(destination.service.clone()),
+        state: destination.state,
+    })
 }
 
 /// How an instance that has come to terms with a change stands to it.

@@ -202,7 +202,8 @@ async fn an_operation_ends_when_every_instance_has_answered() {
     assert_eq!(held, [0, 1]);
 
     let operation = house.publish("3", &["test"]).await.expect("is published");
-    (one.applies(), two.applies());
+    one.applies();
+    two.applies();
     check(
         &house,
         &operation,
@@ -223,8 +224,12 @@ async fn a_later_change_of_the_same_service_supersedes() {
         .await
         .expect("is published");
     check(&house, &first, OperationState::Progressing, &[Pending]);
+    house.clock.advance(Duration::from_secs(7));
     let second = house.publish("2", &["test"]).await.expect("is published");
     check(&house, &first, OperationState::Superseded, &[Pending]);
+    let id = first.operation.expect("is a real one");
+    let ended = house.core.read(|memory| memory.operations[&id].ended_at);
+    assert_eq!(ended, Some(second.created_at), "by the later one");
     one.applies();
     check(&house, &second, OperationState::Succeeded, &[Applied]);
     check(&house, &other, OperationState::Succeeded, &[Applied]);
@@ -272,8 +277,8 @@ async fn what_is_said_of_an_operation_can_be_followed_and_caught_up_with() {
     let kinds: Vec<_> = events
         .iter()
         .map(|(number, event)| match &**event {
-            OperationEvent::Instance { .. } => (*number, "instance"),
-            OperationEvent::State { .. } => (*number, "state"),
+            OperationEvent::Instance(_) => (*number, "instance"),
+            OperationEvent::State(_) => (*number, "state"),
             OperationEvent::End(_) => (*number, "end"),
         })
         .collect();
@@ -333,4 +338,42 @@ async fn an_instance_that_left_can_be_deleted_at_once_and_stays_deleted() {
     assert_eq!(known(&house), 0);
     let house = house.again().await;
     assert_eq!(known(&house), 0, "also after a start");
+}
+
+/// What an operation was planned for may be gone when it is committed.
+#[tokio::test]
+async fn an_instance_that_leaves_between_plan_and_commit_is_not_waited_for() {
+    use DeliveryState::{Applied, Offline};
+    let house = House::new().await.with_groups().await;
+    let (one, two) = (Puppet::joins(&house, "test"), Puppet::joins(&house, "test"));
+    // The commit waits for the writer's thread, so the instance leaves before memory holds it.
+    let (operation, ()) =
+        futures_util::future::join(house.publish("1", &["test"]), async { two.leaves() }).await;
+    let operation = operation.expect("is published");
+    one.applies();
+    check(
+        &house,
+        &operation,
+        OperationState::Succeeded,
+        &[Applied, Offline],
+    );
+}
+
+/// A record is written again when a part of it has aged; the operation in it is then what it was at
+/// its beginning.
+#[tokio::test]
+async fn an_old_record_told_again_undoes_no_progress() {
+    use DeliveryState::{Applied, Pending};
+    let house = House::new().await.with_groups().await;
+    let (one, _two) = (Puppet::joins(&house, "test"), Puppet::joins(&house, "test"));
+    let operation = house.publish("1", &["test"]).await.expect("is published");
+    one.applies();
+    house.clock.advance(Duration::from_secs(91 * 24 * 3_600));
+    house.core.retain().await;
+    check(
+        &house,
+        &operation,
+        OperationState::Progressing,
+        &[Applied, Pending],
+    );
 }
