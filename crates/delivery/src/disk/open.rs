@@ -291,7 +291,7 @@ fn owner(
             }
             Err(error) => tracing::error!(%error, "the identity is damaged; a new one is made"),
         },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(source) => return Err(DiskError::io("read", &path, source)),
     }
     let owner = Owner {
