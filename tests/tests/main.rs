@@ -1,4 +1,17 @@
-//! What users rely on, tried from outside. One module for each promise.
+//! What users rely on, tried from outside. One module for each promise; `calls`, `site` and
+//! `upstream` are what they share.
+#![expect(clippy::panic, reason = "a test's helper fails by failing its test")]
 
+mod calls;
+mod checks;
+mod command_line;
+mod delivery;
+mod demo;
+mod forwarding;
+mod processes;
+mod publishing;
+mod routing;
 mod sandbox;
 mod scenario;
+mod site;
+mod upstream;

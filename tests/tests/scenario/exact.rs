@@ -4,7 +4,8 @@
 use ferryway_testkit::curl;
 use serde_json::{Value, json};
 
-use super::stage::{Stage, UPSTREAM, httpbin, refused};
+use super::stage::{Stage, UPSTREAM, httpbin};
+use crate::calls::refused;
 
 fn binding() -> Value {
     json!({"nodes": [{"host": UPSTREAM, "port": 80, "weight": 100}]})

@@ -6,6 +6,8 @@ use std::time::Duration;
 use ferryway_testkit::{Answer, Api, Cluster, Dns, Httpbin, curl};
 use serde_json::{Value, json};
 
+use crate::calls::succeeded;
+
 /// The name under which production finds its upstream.
 pub(super) const UPSTREAM: &str = "httpbin.org";
 
@@ -144,29 +146,4 @@ pub(super) fn httpbin() -> Value {
             {"name": "anything", "paths": ["/anything/*"]},
         ],
     })
-}
-
-/// The operation in this answer, which must be final and have succeeded.
-#[track_caller]
-pub(super) fn succeeded(answer: &Answer) -> Value {
-    let operation = answer.json_of(200);
-    assert_eq!(operation["state"], "succeeded", "{operation:#}");
-    operation
-}
-
-/// The codes of the problems in a refusal with this status.
-#[track_caller]
-pub(super) fn refused(answer: &Answer, status: u16) -> Vec<String> {
-    let body = answer.json_of(status);
-    assert_eq!(
-        answer.header("content-type"),
-        Some("application/problem+json")
-    );
-    let problems = body["problems"]
-        .as_array()
-        .expect("a refusal lists its problems");
-    problems
-        .iter()
-        .map(|problem| problem["code"].as_str().unwrap_or_default().to_owned())
-        .collect()
 }

@@ -1,0 +1,6 @@
+//! How what was published reaches gateway instances, stays there, and is proven.
+
+mod absence;
+mod convergence;
+mod groups;
+mod presence;

@@ -1,0 +1,8 @@
+//! How the programs start, refuse to start, and end.
+
+mod control;
+mod drain;
+mod folders;
+mod run;
+mod sockets;
+mod words;
