@@ -105,6 +105,15 @@ impl RequestBody {
         matches!(self, Self::Empty)
     }
 
+    /// Another view of it for another try, if there can be one.
+    pub(crate) fn again(&self) -> Option<Self> {
+        match self {
+            Self::Empty => Some(Self::Empty),
+            Self::Replay(replay) => Some(Self::Replay(replay.again())),
+            Self::Stream(_) => None,
+        }
+    }
+
     /// How the upload goes, if there is one.
     pub(crate) fn progress(&self) -> Option<&Rc<Progress>> {
         match self {

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use bytes::BytesMut;
+use http::HeaderMap;
 
 use crate::h1::Output;
 
@@ -11,6 +12,7 @@ use crate::h1::Output;
 pub(crate) struct Buffers {
     spare: RefCell<Vec<BytesMut>>,
     outputs: RefCell<Vec<Output>>,
+    headers: RefCell<Vec<HeaderMap>>,
 }
 
 impl Buffers {
@@ -42,6 +44,20 @@ impl Buffers {
         let mut outputs = self.outputs.borrow_mut();
         if output.is_empty() && outputs.len() < SPARE_MAX {
             outputs.push(output);
+        }
+    }
+
+    /// An empty header map.
+    pub(crate) fn headers(&self) -> HeaderMap {
+        self.headers.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Keeps a header map, or its room, for the next.
+    pub(crate) fn give_back_headers(&self, mut map: HeaderMap) {
+        let mut headers = self.headers.borrow_mut();
+        if map.capacity() > 0 && headers.len() < SPARE_MAX {
+            map.clear();
+            headers.push(map);
         }
     }
 

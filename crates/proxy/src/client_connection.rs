@@ -89,3 +89,23 @@ async fn supervise<C: Future>(
 }
 
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, B, C, D, F: Future>(_: fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// A connection is a task: what its future may grow to is held for as long as it is open.
+    #[test]
+    fn a_connections_future_is_small() {
+        let size = size(serve);
+        assert!(
+            size <= 3_500,
+            "{size} bytes, http1 {}",
+            self::size(http1::serve)
+        );
+    }
+}

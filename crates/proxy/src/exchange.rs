@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use ferryway_router::{RequestHead, request_host};
-use http::request::Parts;
 use http::{Request, Response, Version};
 use tokio::time::Instant;
 
 use crate::body::{Relay, RequestBody, ResponseBody};
 use crate::client::Client;
 use crate::forward::{Forward, Reply};
-use crate::headers::{self, Told};
+use crate::headers;
 use crate::pool::Lease;
 use crate::refusal::Refusal;
 use crate::table::ProxyRoute;
@@ -35,14 +34,17 @@ pub(crate) struct Exchange {
 }
 
 /// Answers a request: with its upstream's answer, or with a refusal.
+///
+/// The request is lent, here and on: a future that takes something large by value has room for it
+/// twice, and a connection's future is held for as long as the connection is open.
 pub(crate) async fn answer(
     worker: Rc<Worker>,
     client: Rc<Client>,
-    request: Request<RequestBody>,
+    request: &mut Request<RequestBody>,
 ) -> Response<ResponseBody> {
     let mut exchange = Exchange::begin(worker, client, request.version());
     match exchange.run(request).await {
-        Ok(reply) => exchange.relay(reply),
+        Ok(reply) => exchange.relay(reply, request),
         Err(refusal) => exchange.refuse(&refusal),
     }
 }
@@ -62,61 +64,50 @@ impl Exchange {
         }
     }
 
-    async fn run(&mut self, request: Request<RequestBody>) -> Result<Reply, Refusal> {
-        let (mut head, body) = request.into_parts();
-        let target = Target::read(&head, self.client.known_host())?;
-        let route = self.find(&head, &target)?;
-        let told = self.prepare(&mut head, &target, &route)?;
+    async fn run(&mut self, request: &mut Request<RequestBody>) -> Result<Reply, Refusal> {
+        let target = Target::read(request, self.client.known_host())?;
+        let route = self.find(request, &target)?;
         let route = self.route.insert(route);
+        target.rewrite(request.uri_mut(), &route.base_path)?;
+        let (version, host) = (request.version(), target.into_host());
+        let (headers, settings) = (request.headers_mut(), self.worker.settings());
+        let peer = &self.client.peer;
         let forward = Forward {
             worker: &self.worker,
             route,
             timer: &self.timer,
             limits: self.client.limits(),
-            told: &told,
-            host: target.host,
+            told: headers::to_upstream(headers, version, host.as_ref(), peer, settings),
+            host,
             started: self.started,
         };
-        forward.run(head, body).await
+        forward.run(request).await
     }
 
     /// Takes the live table, and finds the route in it.
-    fn find(&self, head: &Parts, target: &Target) -> Result<Arc<ProxyRoute>, Refusal> {
+    fn find(
+        &self,
+        request: &Request<RequestBody>,
+        target: &Target,
+    ) -> Result<Arc<ProxyRoute>, Refusal> {
         let host = target.host().map(request_host);
         self.worker.find(&RequestHead {
-            method: &head.method,
+            method: request.method(),
             host: host.as_deref(),
-            path: target.path(&head.uri),
-            query: head.uri.query(),
-            headers: &head.headers,
+            path: target.path(request.uri()),
+            query: request.uri().query(),
+            headers: request.headers(),
         })
     }
 
-    /// Makes the client's head the one that goes upstream, and says what that is told besides.
-    fn prepare(
-        &self,
-        head: &mut Parts,
-        target: &Target,
-        route: &ProxyRoute,
-    ) -> Result<Told, Refusal> {
-        target.rewrite(&mut head.uri, &route.base_path)?;
-        Ok(headers::to_upstream(
-            &mut head.headers,
-            head.version,
-            target.host.as_ref(),
-            &self.client.peer,
-            self.worker.settings(),
-        ))
-    }
-
     /// Turns the upstream's answer into the client's.
-    fn relay(mut self, reply: Reply) -> Response<ResponseBody> {
+    fn relay(mut self, reply: Reply, request: &mut Request<RequestBody>) -> Response<ResponseBody> {
         let Reply { response, lease } = reply;
-        let (mut head, ()) = response.into_parts();
-        head.version = Version::HTTP_11;
-        self.status = Some(head.status.as_u16());
+        let headers = std::mem::take(request.headers_mut());
+        self.worker.buffers().give_back_headers(headers);
+        self.status = Some(response.status().as_u16());
         self.counts(|route, worker| route.shard(worker).upstream.record(self.started.elapsed()));
-        Response::from_parts(head, ResponseBody::Relay(Relay::new(lease, self)))
+        response.map(|()| ResponseBody::Relay(Relay::new(lease, self)))
     }
 
     fn refuse(mut self, refusal: &Refusal) -> Response<ResponseBody> {

@@ -8,7 +8,7 @@
 //! - Where it certainly was not sent (no connection came about, or a fresh one handed it back), it
 //!   may be tried again whatever its method: that is the condition `connect_failure`.
 //! - Otherwise only an idempotent one, for the conditions that the policy names, and only while its
-//!   body can be sent again from the start.
+//!   body can be sent again from the start. (Its head can always: it is written from where it stays.)
 //!
 //! Another try goes to another endpoint, where there is one.
 
@@ -19,8 +19,7 @@ use std::sync::Arc;
 use ferryway_balance::{EndpointId, EndpointState, InFlight, Member};
 use ferryway_model::RetryOn;
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderValue, Request, Response, StatusCode};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
@@ -44,7 +43,7 @@ pub(crate) struct Forward<'a> {
     pub(crate) timer: &'a Timer,
     pub(crate) limits: &'a Limits,
     /// What the upstream is told about the client.
-    pub(crate) told: &'a Told,
+    pub(crate) told: Told,
     /// What the client said it asks.
     pub(crate) host: Option<HeaderValue>,
     pub(crate) started: Instant,
@@ -69,54 +68,49 @@ struct Picked {
 /// What came of one try that failed.
 struct Failed {
     refusal: Refusal,
-    /// The request, where it certainly was not sent.
-    unsent: Option<Box<Request<RequestBody>>>,
-    /// Whether it was a kept connection that failed.
+    /// The request certainly was not sent; its body is where it was.
+    unsent: bool,
+    /// It was a kept connection that failed.
     reused: bool,
 }
 
 impl Forward<'_> {
     /// Sends the request, and answers with the head of the response.
-    pub(crate) async fn run(&self, head: Parts, body: RequestBody) -> Result<Reply, Refusal> {
-        let (mut head, mut body) = (head, body);
-        head.version = Version::HTTP_11;
-        say_length(&mut head, &body);
+    pub(crate) async fn run(&self, request: &mut Request<RequestBody>) -> Result<Reply, Refusal> {
+        say_length(request);
         let mut retries = self.route.retry.retries;
-        let may_repeat = self.route.retry.after_sending() && head.method.is_idempotent();
+        let may_repeat = self.route.retry.after_sending() && request.method().is_idempotent();
         if may_repeat {
-            body = keep(body);
+            keep_body(request);
         }
         let mut tried = SmallVec::<[EndpointId; 4]>::new();
         let (mut fresh, mut began) = (false, self.started);
         loop {
-            let spare = if may_repeat && retries > 0 {
-                spare(&head, &body)
-            } else {
-                None
-            };
+            // The head stays here whatever happens; of the body another view may be had.
+            let again = Some(request.body()).filter(|_| may_repeat && retries > 0);
+            let again = again.and_then(RequestBody::again);
             let picked = self.pick(&tried)?;
             let id = picked.id;
-            let request = Request::from_parts(head, body);
-            let outcome = self.attempt(picked, request, fresh, began).await;
-            let next = match outcome {
+            let body = match self.attempt(picked, request, fresh, began).await {
                 Ok(reply) if !is_gateway_error(reply.response.status()) => return Ok(reply),
-                Ok(reply) => match spare.filter(|spare| self.may(RetryOn::GatewayError, spare)) {
-                    Some(spare) => spare,
+                Ok(reply) => match again.filter(|body| self.may(RetryOn::GatewayError, body)) {
+                    Some(body) => Some(body),
                     None => return Ok(reply),
                 },
                 Err(Failed {
-                    unsent: Some(request),
+                    unsent: true,
                     reused: true,
                     ..
                 }) if !fresh => {
                     fresh = true;
-                    (head, body) = request.into_parts();
                     began = Instant::now();
                     continue;
                 }
-                Err(failed) => self.after(failed, spare, retries)?,
+                Err(failed) => self.after(failed, again, retries)?,
             };
-            (head, body) = next;
+            if let Some(body) = body {
+                *request.body_mut() = body;
+            }
             began = Instant::now();
             tried.push(id);
             retries -= 1;
@@ -124,33 +118,30 @@ impl Forward<'_> {
         }
     }
 
-    /// What to try again with, after a failure; or the failure, if that is the end.
+    /// The body to try again with after a failure, or none if it is where it was; or the failure, if
+    /// that is the end.
     fn after(
         &self,
         failed: Failed,
-        spare: Option<(Parts, RequestBody)>,
+        again: Option<RequestBody>,
         retries: u32,
-    ) -> Result<(Parts, RequestBody), Refusal> {
+    ) -> Result<Option<RequestBody>, Refusal> {
         let Failed {
             refusal,
             unsent,
             reused: _,
         } = failed;
-        if let Some(request) = unsent {
-            let again = retries > 0 && self.route.retry.has(RetryOn::ConnectFailure);
-            return if again {
-                Ok(request.into_parts())
-            } else {
-                Err(refusal)
-            };
+        if unsent {
+            let may = retries > 0 && self.route.retry.has(RetryOn::ConnectFailure);
+            return if may { Ok(None) } else { Err(refusal) };
         }
         let condition = refusal.may_retry();
-        let spare = spare.filter(|spare| condition.is_some_and(|on| self.may(on, spare)));
-        spare.ok_or(refusal)
+        let again = again.filter(|body| condition.is_some_and(|on| self.may(on, body)));
+        again.map(Some).ok_or(refusal)
     }
 
-    /// Whether the policy has the condition, and the request can be sent again from its start.
-    fn may(&self, condition: RetryOn, (_, body): &(Parts, RequestBody)) -> bool {
+    /// Whether the policy has the condition, and the body can be sent again from its start.
+    fn may(&self, condition: RetryOn, body: &RequestBody) -> bool {
         let whole = match body {
             RequestBody::Empty => true,
             RequestBody::Replay(replay) => replay.take_over(),
@@ -191,11 +182,10 @@ impl Forward<'_> {
     async fn attempt(
         &self,
         picked: Picked,
-        request: Request<RequestBody>,
+        request: &mut Request<RequestBody>,
         fresh: bool,
         began: Instant,
     ) -> Result<Reply, Failed> {
-        let mut request = request;
         let Picked {
             id,
             address,
@@ -210,38 +200,36 @@ impl Forward<'_> {
             true => None,
         };
         let reused = kept.is_some();
-        let mut sent = began;
-        let connection = match kept {
-            Some(connection) => connection,
+        let (connection, sent) = match kept {
+            Some(connection) => (connection, began),
             None => match self.connect(address, &state).await {
-                Ok(connection) => {
-                    sent = Instant::now();
-                    connection
-                }
+                Ok(connection) => (connection, Instant::now()),
                 Err(refusal) => {
-                    let unsent = Some(Box::new(request));
                     return Err(Failed {
                         refusal,
-                        unsent,
+                        unsent: true,
                         reused,
                     });
                 }
             },
         };
         self.worker.sends(reused);
-        let key = (self.route.upstream.id(), id);
         let mut lease = Lease {
             connection,
-            key,
+            key: (self.route.upstream.id(), id),
             _in_flight: in_flight,
         };
         match self.send(&mut lease.connection, request, sent).await {
             Ok(response) => Ok(Reply { response, lease }),
-            Err(Failure { refusal, request }) => Err(Failed {
-                refusal,
-                unsent: request,
-                reused,
-            }),
+            Err(Failure { refusal, unsent }) => {
+                let failed = Failed {
+                    refusal,
+                    unsent: unsent.is_some(),
+                    reused,
+                };
+                *request.body_mut() = unsent.unwrap_or(RequestBody::Empty);
+                Err(failed)
+            }
         }
     }
 
@@ -273,7 +261,7 @@ impl Forward<'_> {
     async fn send(
         &self,
         connection: &mut Connection,
-        request: Request<RequestBody>,
+        request: &mut Request<RequestBody>,
         sent: Instant,
     ) -> Result<Response<()>, Failure> {
         let patience = Patience {
@@ -283,12 +271,12 @@ impl Forward<'_> {
             sent,
             progress: request.body().progress().cloned(),
         };
-        connection.start(request, self.told);
+        connection.start(request, &self.told);
         let answer = patience.wait(self.timer, connection.response()).await;
         answer.unwrap_or_else(|refusal| {
             Err(Failure {
                 refusal,
-                request: None,
+                unsent: None,
             })
         })
     }
@@ -296,32 +284,24 @@ impl Forward<'_> {
 
 /// A body whose length nobody said goes in chunks, whatever the method: there is no end to it
 /// otherwise.
-fn say_length(head: &mut Parts, body: &RequestBody) {
-    let said = |name| head.headers.contains_key(name);
-    if !body.is_empty() && !said(CONTENT_LENGTH) && !said(TRANSFER_ENCODING) {
+fn say_length(request: &mut Request<RequestBody>) {
+    let said = |name| request.headers().contains_key(name);
+    if !request.body().is_empty() && !said(CONTENT_LENGTH) && !said(TRANSFER_ENCODING) {
         let chunked = HeaderValue::from_static("chunked");
-        head.headers.insert(TRANSFER_ENCODING, chunked);
+        request.headers_mut().insert(TRANSFER_ENCODING, chunked);
     }
 }
 
-fn keep(body: RequestBody) -> RequestBody {
-    match body {
+/// Keeps what is sent of a body for further tries, if it is not known to be too large.
+fn keep_body(request: &mut Request<RequestBody>) {
+    let body = std::mem::replace(request.body_mut(), RequestBody::Empty);
+    *request.body_mut() = match body {
         RequestBody::Stream(upload) => match Replay::keep(upload) {
             Ok(replay) => RequestBody::Replay(replay),
             Err(upload) => RequestBody::Stream(upload),
         },
         body => body,
-    }
-}
-
-/// A second copy of the request, if one can be had: the only place where a header map is cloned.
-fn spare(head: &Parts, body: &RequestBody) -> Option<(Parts, RequestBody)> {
-    let body = match body {
-        RequestBody::Empty => RequestBody::Empty,
-        RequestBody::Replay(replay) => RequestBody::Replay(replay.again()),
-        RequestBody::Stream(_) => return None,
     };
-    Some((head.clone(), body))
 }
 
 fn is_gateway_error(status: StatusCode) -> bool {

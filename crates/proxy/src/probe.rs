@@ -113,8 +113,8 @@ async fn run(settings: Settings, port: u16, mut queue: mpsc::Receiver<Job>) {
 async fn ask(worker: Rc<Worker>, port: u16, request: Request<()>) -> Answer {
     let peer = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
     let client = Client::new(worker.settings(), worker.ticks(), peer, port);
-    let request = request.map(|()| RequestBody::Empty);
-    let (head, body) = answer(worker, client, request).await.into_parts();
+    let mut request = request.map(|()| RequestBody::Empty);
+    let (head, body) = answer(worker, client, &mut request).await.into_parts();
     let (body, truncated) = read(body).await;
     Answer {
         status: head.status,

@@ -7,9 +7,8 @@ use std::net::Ipv6Addr;
 
 use ferryway_model::normal_path;
 use http::header::HOST;
-use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Uri, Version};
+use http::{HeaderValue, Method, Request, Uri, Version};
 
 use crate::refusal::Refusal;
 use crate::settings::URI_BYTES_MAX;
@@ -18,26 +17,26 @@ use crate::settings::URI_BYTES_MAX;
 #[derive(Debug)]
 pub(crate) struct Target {
     /// Host and port as the client sent them; HTTP/1.0 may say none.
-    pub(crate) host: Option<HeaderValue>,
+    host: Option<HeaderValue>,
     /// The path in its normal form, where the client sent another.
     normal: Option<Box<str>>,
 }
 
 impl Target {
     /// Reads a request's head. (Its framing was read with it; HTTP/2 has none in its headers.)
-    pub(crate) fn read(head: &Parts, known: &KnownHost) -> Result<Self, Refusal> {
-        if head.method == Method::CONNECT {
+    pub(crate) fn read<B>(head: &Request<B>, known: &KnownHost) -> Result<Self, Refusal> {
+        if head.method() == Method::CONNECT {
             return Err(Refusal::BadRequest("CONNECT Is Not Served"));
         }
         if head
-            .uri
+            .uri()
             .path_and_query()
             .is_some_and(|it| it.as_str().len() > URI_BYTES_MAX)
         {
             return Err(Refusal::UriTooLong);
         }
         let host = read_host(head, known)?;
-        let normal = match normal_path(head.uri.path()) {
+        let normal = match normal_path(head.uri().path()) {
             Ok(Cow::Borrowed(_)) => None,
             Ok(Cow::Owned(path)) => Some(path.into()),
             Err(_) => return Err(Refusal::BadPath),
@@ -53,6 +52,11 @@ impl Target {
     /// The host, if there is one.
     pub(crate) fn host(&self) -> Option<&str> {
         self.host.as_ref().and_then(|host| host.to_str().ok())
+    }
+
+    /// The host as the client sent it, when nothing else is asked any more.
+    pub(crate) fn into_host(self) -> Option<HeaderValue> {
+        self.host
     }
 
     /// Turns the client's URI into what goes upstream: the path in normal form without the base
@@ -102,8 +106,8 @@ impl KnownHost {
 }
 
 /// One host, well-formed, and the same wherever it is said.
-fn read_host(head: &Parts, known: &KnownHost) -> Result<Option<HeaderValue>, Refusal> {
-    let mut hosts = head.headers.get_all(HOST).iter();
+fn read_host<B>(head: &Request<B>, known: &KnownHost) -> Result<Option<HeaderValue>, Refusal> {
+    let mut hosts = head.headers().get_all(HOST).iter();
     let (host, more) = (hosts.next(), hosts.next());
     if more.is_some() {
         return Err(Refusal::BadRequest("Host Given Twice"));
@@ -111,14 +115,14 @@ fn read_host(head: &Parts, known: &KnownHost) -> Result<Option<HeaderValue>, Ref
     if host.is_some_and(|host| !known.is_good(host.as_bytes())) {
         return Err(Refusal::BadRequest("Host Is Malformed"));
     }
-    let Some(authority) = head.uri.authority() else {
-        let optional = head.version < Version::HTTP_11;
+    let Some(authority) = head.uri().authority() else {
+        let optional = head.version() < Version::HTTP_11;
         return match host {
             None if !optional => Err(Refusal::BadRequest("Host Is Missing")),
             host => Ok(host.cloned()),
         };
     };
-    if !matches!(head.uri.scheme_str(), None | Some("http" | "https")) {
+    if !matches!(head.uri().scheme_str(), None | Some("http" | "https")) {
         return Err(Refusal::BadRequest("Scheme Is Not Served"));
     }
     let authority = authority.as_str();
@@ -127,7 +131,7 @@ fn read_host(head: &Parts, known: &KnownHost) -> Result<Option<HeaderValue>, Ref
             Ok(Some(host.clone()))
         }
         Some(_) => Err(Refusal::BadRequest("Host And URI Disagree")),
-        None if head.version == Version::HTTP_11 => Err(Refusal::BadRequest("Host Is Missing")),
+        None if head.version() == Version::HTTP_11 => Err(Refusal::BadRequest("Host Is Missing")),
         None if is_authority(authority.as_bytes()) => Ok(HeaderValue::from_str(authority).ok()),
         None => Err(Refusal::BadRequest("Host Is Malformed")),
     }
@@ -180,8 +184,6 @@ const NAME_BYTES_MAX: usize = 253;
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
-
     use super::*;
 
     #[track_caller]
@@ -228,13 +230,13 @@ mod tests {
         for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
             request = request.header(name, value);
         }
-        let (parts, ()) = request.body(()).unwrap().into_parts();
-        let got = match Target::read(&parts, &KnownHost::default()) {
+        let request = request.body(()).unwrap();
+        let got = match Target::read(&request, &KnownHost::default()) {
             Ok(target) => {
                 format!(
                     "{} {}",
                     target.host().unwrap_or("-"),
-                    target.path(&parts.uri)
+                    target.path(request.uri())
                 )
             }
             Err(Refusal::BadRequest(why)) => why.to_owned(),
@@ -309,10 +311,14 @@ mod tests {
             .header(HOST, "k.io")
             .body(())
             .unwrap();
-        let (mut parts, ()) = request.into_parts();
-        let target = Target::read(&parts, &KnownHost::default()).unwrap();
-        target.rewrite(&mut parts.uri, base_path).unwrap();
-        assert_eq!(parts.uri.to_string(), expect, "{uri} without {base_path}");
+        let mut request = request;
+        let target = Target::read(&request, &KnownHost::default()).unwrap();
+        target.rewrite(request.uri_mut(), base_path).unwrap();
+        assert_eq!(
+            request.uri().to_string(),
+            expect,
+            "{uri} without {base_path}"
+        );
     }
 
     #[test]

@@ -28,11 +28,11 @@ pub(crate) enum Connection {
     Http1(Box<Http1>),
 }
 
-/// Why there is no response, and the request, if it came back untouched.
+/// Why there is no response, and the request's body, if nothing of the request was sent.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) refusal: Refusal,
-    pub(crate) request: Option<Box<Request<RequestBody>>>,
+    pub(crate) unsent: Option<RequestBody>,
 }
 
 impl Connection {
@@ -60,8 +60,9 @@ impl Connection {
         connection.is_surely_ready()
     }
 
-    /// Takes a request to send, and what the upstream is told with it; it must be ready.
-    pub(crate) fn start(&mut self, request: Request<RequestBody>, told: &Told) {
+    /// Takes a request's body to send behind its head, and what the upstream is told with it; it must
+    /// be ready. The head is only looked at.
+    pub(crate) fn start(&mut self, request: &mut Request<RequestBody>, told: &Told) {
         let Self::Http1(connection) = self;
         connection.start(request, told);
     }

@@ -114,20 +114,33 @@ impl Http1 {
                     return self.linger().await;
                 }
             };
-            let Asked { request, manner } = asked;
+            let Asked {
+                mut request,
+                manner,
+            } = asked;
             // Pinned here once: it is too large to be moved about.
-            let mut answering = pin!(answer(Rc::clone(worker), Rc::clone(client), request));
-            let answered = poll_fn(|cx| match answering.as_mut().poll(cx) {
-                Poll::Ready(response) => Poll::Ready(Some(response)),
-                Poll::Pending => self.poll_left(cx).map(|()| None),
-            });
-            let Some(response) = answered.await else {
+            let answered = {
+                let answering = answer(Rc::clone(worker), Rc::clone(client), &mut request);
+                let mut answering = pin!(answering);
+                poll_fn(|cx| match answering.as_mut().poll(cx) {
+                    Poll::Ready(response) => Poll::Ready(Some(response)),
+                    Poll::Pending => self.poll_left(cx).map(|()| None),
+                })
+                .await
+            };
+            let Some(response) = answered else {
                 return;
             };
-            match self.respond(response, manner, worker).await {
-                Ok(true) => {}
-                Ok(false) => return self.linger().await,
-                Err(Gone) => return,
+            let mut out = worker.buffers().output();
+            let (body, framing, keeps) = self.begin_answer(response, manner, worker, &mut out);
+            let mut body = pin!(body);
+            let written = poll_fn(|cx| self.poll_write(&mut out, body.as_mut(), framing, cx));
+            if let Err(Gone) = written.await {
+                return;
+            }
+            worker.buffers().give_back_output(out);
+            if !keeps {
+                return self.linger().await;
             }
         }
     }
@@ -137,6 +150,9 @@ impl Http1 {
         let mut inner = self.0.borrow_mut();
         let inner = &mut *inner;
         let mut seen = 0;
+        if inner.headers.capacity() == 0 {
+            inner.headers = inner.buffers.headers();
+        }
         loop {
             h1::skip_empty_lines(&mut inner.read);
             match h1::read_request(&mut inner.read, seen, &mut inner.headers) {
@@ -193,13 +209,14 @@ impl Http1 {
         }
     }
 
-    /// Writes an answer; whether the connection goes on after it.
-    async fn respond(
+    /// Writes an answer's head; what follows it, and whether the connection goes on after it.
+    fn begin_answer(
         &self,
         response: Response<ResponseBody>,
         manner: Manner,
         worker: &Worker,
-    ) -> Result<bool, Gone> {
+        out: &mut Output,
+    ) -> (Option<ResponseBody>, Framing, bool) {
         let (mut head, body) = response.into_parts();
         let framing = Framing::new(&head, &body, manner);
         let keeps = manner.keep_alive
@@ -207,14 +224,11 @@ impl Http1 {
             && framing.has_end()
             && !closes(&head, &body)
             && self.has_all(&body);
-        let mut out = worker.buffers().output();
         write_head(&head, manner, framing, keeps, &worker.date(), out.text());
         head.headers.clear();
         self.0.borrow_mut().headers = head.headers;
-        let mut body = pin!(Some(body).filter(|_| framing.has_body()));
-        poll_fn(|cx| self.poll_write(&mut out, body.as_mut(), framing, cx)).await?;
-        worker.buffers().give_back_output(out);
-        Ok(keeps)
+        let body = Some(body).filter(|_| framing.has_body());
+        (body, framing, keeps)
     }
 
     /// Writes a part of an answer after the other. A body that breaks off does so after all that came
@@ -369,6 +383,8 @@ impl Inner {
         if self.read.is_empty() {
             self.buffers.give_back(std::mem::take(&mut self.read));
         }
+        self.buffers
+            .give_back_headers(std::mem::take(&mut self.headers));
     }
 }
 

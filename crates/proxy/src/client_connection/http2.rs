@@ -39,8 +39,8 @@ pub(super) async fn serve(
         let (worker, client) = (Rc::clone(&worker), Rc::clone(&client));
         service_fn(move |request: Request<Incoming>| {
             let (worker, client) = (Rc::clone(&worker), Rc::clone(&client));
-            let request = request.map(RequestBody::http2);
-            async move { Ok::<_, Infallible>(answer(worker, client, request).await) }
+            let mut request = request.map(RequestBody::http2);
+            async move { Ok::<_, Infallible>(answer(worker, client, &mut request).await) }
         })
     };
     let connection = http2::Builder::new(OnThisThread)

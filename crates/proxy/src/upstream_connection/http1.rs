@@ -10,7 +10,6 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http::header::TRANSFER_ENCODING;
-use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Frame;
 use socket2::SockRef;
@@ -33,10 +32,10 @@ pub(crate) struct Http1 {
     read: BytesMut,
     out: Output,
     upload: Option<Upload>,
-    /// The request, until the first byte of it is written.
-    untouched: Option<Parts>,
+    /// Nothing of the request is written yet.
+    untouched: bool,
     method: Method,
-    /// A header map to use for the response.
+    /// A header map to use for the response; without room while nothing is in flight.
     headers: HeaderMap,
     /// Where the response's body ends.
     body: Decoder,
@@ -69,7 +68,7 @@ impl Http1 {
             read: BytesMut::new(),
             out: Output::default(),
             upload: None,
-            untouched: None,
+            untouched: false,
             method: Method::GET,
             headers: HeaderMap::new(),
             body: Decoder::Done,
@@ -89,21 +88,23 @@ impl Http1 {
         self.keep_alive && news.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    pub(super) fn start(&mut self, request: Request<RequestBody>, told: &Told) {
-        let (head, body) = request.into_parts();
-        let target = head.uri.path_and_query().map_or("/", |it| it.as_str());
+    pub(super) fn start(&mut self, request: &mut Request<RequestBody>, told: &Told) {
+        let target = request.uri().path_and_query().map_or("/", |it| it.as_str());
         self.out = self.buffers.output();
-        h1::write_request_line(&head.method, target, self.out.text());
-        h1::write_headers(&head.headers, self.out.text());
-        told.write(self.out.text());
-        self.out.text().extend_from_slice(b"\r\n");
-        self.method = head.method.clone();
+        let out = self.out.text();
+        h1::write_request_line(request.method(), target, out);
+        h1::write_headers(request.headers(), out);
+        told.write(out);
+        out.extend_from_slice(b"\r\n");
+        self.method = request.method().clone();
+        let body = std::mem::replace(request.body_mut(), RequestBody::Empty);
         self.upload = Some(Upload {
             progress: body.progress().cloned(),
-            chunked: !body.is_empty() && head.headers.contains_key(TRANSFER_ENCODING),
+            chunked: !body.is_empty() && request.headers().contains_key(TRANSFER_ENCODING),
             body,
         });
-        self.untouched = Some(head);
+        self.headers = self.buffers.headers();
+        self.untouched = true;
         // Until the end of the response says otherwise.
         self.keep_alive = false;
         self.informational = 0;
@@ -126,7 +127,7 @@ impl Http1 {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Response<()>, Failure>> {
         match self.poll_upload(cx) {
-            Err(Stuck::Upstream) if self.untouched.is_some() => {
+            Err(Stuck::Upstream) if self.untouched => {
                 return Poll::Ready(Err(self.hand_back()));
             }
             Err(Stuck::Upstream) => self.gives_up_sending(),
@@ -241,7 +242,7 @@ impl Http1 {
                         return Ok(());
                     }
                     Poll::Ready(true) => {
-                        self.touches();
+                        self.untouched = false;
                         self.progress().inspect(|progress| progress.moves());
                     }
                     Poll::Ready(false) => return Err(Stuck::Upstream),
@@ -281,14 +282,6 @@ impl Http1 {
         Ok(false)
     }
 
-    /// Some of the request is written: its head is not needed any more, but for its header map.
-    fn touches(&mut self) {
-        if let Some(mut head) = self.untouched.take() {
-            head.headers.clear();
-            self.headers = head.headers;
-        }
-    }
-
     fn progress(&self) -> Option<&Rc<Progress>> {
         self.upload
             .as_ref()
@@ -308,14 +301,10 @@ impl Http1 {
     }
 
     fn hand_back(&mut self) -> Failure {
-        let body = self
-            .upload
-            .take()
-            .map_or(RequestBody::Empty, |upload| upload.body);
-        let head = self.untouched.take();
+        let upload = self.upload.take();
         Failure {
             refusal: Refusal::UpstreamReset,
-            request: head.map(|head| Box::new(Request::from_parts(head, body))),
+            unsent: Some(upload.map_or(RequestBody::Empty, |upload| upload.body)),
         }
     }
 }
@@ -333,7 +322,7 @@ impl fmt::Debug for Http1 {
 fn failed(refusal: Refusal) -> Failure {
     Failure {
         refusal,
-        request: None,
+        unsent: None,
     }
 }
 
