@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use crate::binding::Binding;
 use crate::definition::{Definition, Route, Sealed};
 use crate::host::HostPattern;
 use crate::name::Name;
@@ -56,6 +57,17 @@ struct Claim {
     definition: Arc<Sealed<Definition>>,
     route: usize,
     path: usize,
+}
+
+impl Claimant {
+    /// A service that would run this definition under this binding.
+    #[must_use]
+    pub fn of(definition: &Arc<Sealed<Definition>>, binding: &Binding) -> Self {
+        Self {
+            definition: Arc::clone(definition),
+            hosts: binding.effective_hosts(&definition.content).to_vec(),
+        }
+    }
 }
 
 impl RouteIndex {

@@ -255,18 +255,8 @@ impl Memory {
         match running {
             None => group.routes.remove(service),
             Some(running) => {
-                let hosts = running
-                    .binding
-                    .content
-                    .effective_hosts(&running.definition.content)
-                    .to_vec();
-                group.routes.put(
-                    service,
-                    &Claimant {
-                        definition: running.definition,
-                        hosts,
-                    },
-                );
+                let claimant = Claimant::of(&running.definition, &running.binding.content);
+                group.routes.put(service, &claimant);
             }
         }
     }

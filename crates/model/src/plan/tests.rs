@@ -53,18 +53,8 @@ impl World for Small {
         let mut index = RouteIndex::default();
         for ((at, service), running) in &self.running {
             if at == group && running.enabled {
-                let hosts = running
-                    .binding
-                    .content
-                    .effective_hosts(&running.definition.content)
-                    .to_vec();
-                index.put(
-                    service,
-                    &Claimant {
-                        definition: running.definition.clone(),
-                        hosts,
-                    },
-                );
+                let claimant = Claimant::of(&running.definition, &running.binding.content);
+                index.put(service, &claimant);
             }
         }
         read(&index)
