@@ -23,13 +23,8 @@ const BATCH: usize = 64;
 impl Core {
     /// Clears away what is too old. A failure is logged; the next round tries again.
     pub(super) async fn retain(&self) {
-        // Nobody may be between writing content and naming it while unnamed content is collected.
-        let _alone = self.0.writing.write().await;
         let now = self.0.clock.now();
         let cleared = async {
-            // Nor may memory be behind: what it doesn't hold yet may name content too.
-            let last = self.0.store.commit(Txn::new().durable(false)).await?;
-            self.holds(last.revision).await?;
             self.retain_commits(now).await?;
             self.forget_instances(now).await?;
             self.collect_content().await
@@ -109,7 +104,41 @@ impl Core {
 
     /// Deletes content, buckets and trees that nothing names.
     async fn collect_content(&self) -> Result<(), StoreError> {
-        let named = self.read(|memory| {
+        let mut unnamed = self.stored_content().await?;
+        // From here on nobody may be between writing content and naming it; and memory may not be
+        // behind: what it doesn't hold yet may name content too.
+        let _alone = self.0.writing.write().await;
+        let last = self.0.store.commit(Txn::new().durable(false)).await?;
+        self.holds(last.revision).await?;
+        let named = self.named_content();
+        unnamed.retain(|key| !named.contains(key));
+        self.delete(unnamed).await
+    }
+
+    /// The keys of all content, buckets and trees in the store.
+    async fn stored_content(&self) -> Result<Vec<StoreKey>, StoreError> {
+        let mut stored = Vec::new();
+        for prefix in [keys::CONTENT, keys::BUCKETS, keys::TREES] {
+            let mut from = None;
+            loop {
+                let page = self
+                    .0
+                    .store
+                    .list(prefix, from.as_ref(), LIST_ENTRIES_MAX)
+                    .await?;
+                stored.extend(page.entries.into_iter().map(|entry| entry.key));
+                from = page.next;
+                if from.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(stored)
+    }
+
+    /// The keys of all content, buckets and trees that something in memory names.
+    fn named_content(&self) -> BTreeSet<StoreKey> {
+        self.read(|memory| {
             let mut named = BTreeSet::new();
             let mut name = |key: StoreKey| {
                 named.insert(key);
@@ -144,25 +173,7 @@ impl Core {
                 name(keys::content(state.binding));
             });
             named
-        });
-        let mut unnamed = Vec::new();
-        for prefix in [keys::CONTENT, keys::BUCKETS, keys::TREES] {
-            let mut from = None;
-            loop {
-                let page = self
-                    .0
-                    .store
-                    .list(prefix, from.as_ref(), LIST_ENTRIES_MAX)
-                    .await?;
-                let keys = page.entries.into_iter().map(|entry| entry.key);
-                unnamed.extend(keys.filter(|key| !named.contains(key)));
-                from = page.next;
-                if from.is_none() {
-                    break;
-                }
-            }
-        }
-        self.delete(unnamed).await
+        })
     }
 
     async fn delete(&self, keys: Vec<StoreKey>) -> Result<(), StoreError> {

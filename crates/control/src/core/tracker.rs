@@ -25,6 +25,8 @@ pub(super) struct Tracker {
     /// Ended, but not yet stored as such.
     unsaved: BTreeSet<Uuid>,
     logs: BTreeMap<Uuid, VecDeque<(u64, Arc<OperationEvent>)>>,
+    /// Events in all logs together.
+    kept: usize,
     /// Counts everything said, so that waiters can look again.
     said: watch::Sender<u64>,
 }
@@ -33,6 +35,8 @@ pub(super) struct Tracker {
 const LOGS_MAX: usize = 1_000;
 /// Events kept of one operation; older ones are in the operation itself.
 const LOG_EVENTS_MAX: usize = 10_000;
+/// Events kept of all operations together; those of the oldest operations go first.
+const EVENTS_MAX: usize = 100_000;
 
 impl Default for Tracker {
     fn default() -> Self {
@@ -40,6 +44,7 @@ impl Default for Tracker {
             open: BTreeMap::new(),
             unsaved: BTreeSet::new(),
             logs: BTreeMap::new(),
+            kept: 0,
             said: watch::Sender::new(0),
         }
     }
@@ -67,11 +72,14 @@ impl Tracker {
         let log = self.logs.entry(id).or_default();
         let number = log.back().map_or(0, |(number, _)| *number) + 1;
         log.push_back((number, Arc::new(event)));
+        self.kept += 1;
         if log.len() > LOG_EVENTS_MAX {
             log.pop_front();
+            self.kept -= 1;
         }
-        if self.logs.len() > LOGS_MAX {
-            self.logs.pop_first();
+        while self.logs.len() > LOGS_MAX || self.kept > EVENTS_MAX {
+            let oldest = self.logs.pop_first();
+            self.kept -= oldest.map_or(self.kept, |(_, log)| log.len());
         }
         self.said.send_modify(|said| *said += 1);
     }
