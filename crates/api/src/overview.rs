@@ -118,9 +118,11 @@ pub struct AuditEntry {
     pub by: String,
     /// From where: the caller's address.
     pub from: String,
-    /// What was done, as `publish` or `group.create`.
+    /// What was done: an operation's kind, as `publish`, or a verb and a kind of resource, as
+    /// `put group`.
     pub action: String,
-    /// To what, as a path of this API.
+    /// To what: paths below `/api/v1`, one or, of an operation on several services or groups, more,
+    /// separated by spaces.
     pub target: String,
     /// How it was; null: it was not there.
     #[schema(value_type = Option<Object>)]

@@ -159,7 +159,11 @@ fn source(walk: &mut Walk, object: &mut Object<'_>) -> Option<Source> {
                 .bytes()
                 .any(|b| !b.is_ascii_graphic() || b"=;,\"".contains(&b))
             {
-                walk.note(Code::Invalid, &at, "is no cookie name");
+                walk.note(
+                    Code::Invalid,
+                    &at,
+                    "is no cookie name: visible ASCII without '=', ';', ',' and '\"'",
+                );
                 return None;
             }
             Some(Source::Cookie(name))
@@ -170,7 +174,7 @@ fn source(walk: &mut Walk, object: &mut Object<'_>) -> Option<Source> {
 fn nonempty(walk: &mut Walk, value: &Value, at: &At<'_>) -> Option<Box<str>> {
     let text = walk.text(value, at, VALUE_BYTES_MAX)?;
     if text.is_empty() {
-        walk.note(Code::Invalid, at, "is empty");
+        walk.note(Code::Invalid, at, "is empty; name what is to be looked at");
         return None;
     }
     Some(text.into())
