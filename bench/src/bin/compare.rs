@@ -202,7 +202,7 @@ fn load(
         let line = text
             .lines()
             .find(|line| line.contains(after) && line.contains(before))?;
-        let line = line.trim().strip_prefix(before).unwrap_or(line.trim());
+        let line = line.trim().strip_prefix(before).unwrap_or_else(|| line.trim());
         line.split(after).next()?.trim().parse().ok()
     };
     let requests = number("", " requests in").ok_or("wrk counted no requests")?;
@@ -282,7 +282,7 @@ impl Options {
         };
         let mut args = std::env::args().skip(1);
         while let Some(flag) = args.next() {
-            let mut value = || args.next().ok_or(format!("{flag} needs a value"));
+            let mut value = || args.next().ok_or_else(|| format!("{flag} needs a value"));
             match flag.as_str() {
                 "--proxy" => options.proxy = value()?,
                 "--rounds" => options.rounds = value()?.parse()?,
