@@ -202,7 +202,10 @@ fn load(
         let line = text
             .lines()
             .find(|line| line.contains(after) && line.contains(before))?;
-        let line = line.trim().strip_prefix(before).unwrap_or_else(|| line.trim());
+        let line = line
+            .trim()
+            .strip_prefix(before)
+            .unwrap_or_else(|| line.trim());
         line.split(after).next()?.trim().parse().ok()
     };
     let requests = number("", " requests in").ok_or("wrk counted no requests")?;
