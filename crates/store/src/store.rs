@@ -50,7 +50,7 @@ pub struct Page {
 
 impl Store {
     /// Opens the store in the folder `dir`, and makes both where they aren't there. A new store
-    /// takes the identity `fresh`; one that exists keeps its own.
+    /// takes the identity `fresh`, a UUID made now (of version 7); one that exists keeps its own.
     ///
     /// The whole file is read and checked, which takes about three seconds for each gigabyte. A file named
     /// `restored` in the folder says that a backup was put in place: it is counted in
@@ -138,7 +138,8 @@ impl Store {
         }
     }
 
-    /// How often the store was put back from a backup. With each, revisions may fall.
+    /// Rises with each time that the store was put back from a backup, also from the same one; 0
+    /// where it never was. With each, revisions may fall.
     pub fn restores(&self) -> u64 {
         match &self.engine {
             Engine::Embedded(embedded) => embedded.restores(),

@@ -76,7 +76,7 @@ impl Place {
         }
         let (db, mut facts) = place.open_file()?;
         let fault = |fault: Fault| fault.on("write", &place.file());
-        tables::guarded(|| place.count_restore(&db, &mut facts)).map_err(fault)?;
+        tables::guarded(|| place.count_restore(&db, &mut facts, fresh)).map_err(fault)?;
         Ok((place, db, facts))
     }
 
@@ -106,18 +106,29 @@ impl Place {
         Ok(File::open(&self.dir)?.sync_all()?)
     }
 
+    /// One backup may be put in place twice, and says the same count both times, so the count alone
+    /// would give two histories one epoch. It is therefore raised to the time that `fresh` tells.
+    ///
     /// A crash between the two steps counts the restore twice, which does no harm: the epoch that
     /// the count is part of needs to change, not to be dense.
-    fn count_restore(&self, db: &Database, facts: &mut Facts) -> Result<(), Fault> {
+    fn count_restore(&self, db: &Database, facts: &mut Facts, fresh: Uuid) -> Result<(), Fault> {
         let mark = self.dir.join(RESTORED);
         if !mark.try_exists()? {
             return Ok(());
         }
-        facts.restores = facts.restores.saturating_add(1);
+        facts.restores = facts.restores.saturating_add(1).max(millis(fresh));
         tables::count_restore(db, facts.restores)?;
         tracing::info!(restores = facts.restores, "a backup was put in place");
         Ok(std::fs::remove_file(mark)?)
     }
+}
+
+/// When a UUID was made, in milliseconds since 1970; 0 where it does not say.
+fn millis(uuid: Uuid) -> u64 {
+    uuid.get_timestamp().map_or(0, |at| {
+        let (seconds, nanos) = at.to_unix();
+        seconds.saturating_mul(1_000) + u64::from(nanos / 1_000_000)
+    })
 }
 
 fn make_folder(dir: &Path) -> io::Result<()> {

@@ -123,6 +123,27 @@ async fn identity_is_kept_and_restores_are_counted() {
 }
 
 #[tokio::test]
+async fn the_same_backup_put_back_twice_begins_two_histories() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = async |second: u64| {
+        let fresh = uuid::Builder::from_unix_timestamp_millis(second * 1_000, &[0; 10]);
+        Store::open(dir.path(), fresh.into_uuid()).await.unwrap()
+    };
+    open(1_000).await.close().await;
+    let file = dir.path().join("store.redb");
+    let backup = std::fs::read(&file).unwrap();
+    let mut counts = Vec::new();
+    for second in [2_000, 3_000] {
+        std::fs::write(&file, &backup).unwrap();
+        std::fs::write(dir.path().join("restored"), "").unwrap();
+        let store = open(second).await;
+        counts.push(store.restores());
+        store.close().await;
+    }
+    assert!(0 < counts[0] && counts[0] < counts[1], "{counts:?}");
+}
+
+#[tokio::test]
 async fn a_folder_that_cannot_be_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
