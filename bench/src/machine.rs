@@ -22,6 +22,12 @@ pub(crate) fn hardware() -> String {
     )
 }
 
+/// How busy the machine was in the last minute: processes that run or want to, on average.
+pub(crate) fn load() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or_default().to_owned()
+}
+
 /// The commit of the workspace, and whether the sources are those of the commit.
 pub(crate) fn commit(root: &Path) -> String {
     let git = |args: &[&str]| {

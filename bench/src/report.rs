@@ -28,6 +28,7 @@ impl Report {
         };
         let mut about = Table::new(["", ""]);
         about.row(["machine", &machine::hardware()]);
+        about.row(["its load before the run", &machine::load()]);
         about.row([
             "Ferryway",
             &format!("{}, release build", env!("CARGO_PKG_VERSION")),

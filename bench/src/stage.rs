@@ -157,6 +157,15 @@ pub struct Memory {
 }
 
 impl Control {
+    /// The processor time that it has used so far.
+    ///
+    /// # Errors
+    ///
+    /// It has ended.
+    pub fn cpu(&self) -> Outcome<Duration> {
+        cpu(&self.program)
+    }
+
     /// What it holds in memory.
     ///
     /// # Errors
@@ -168,6 +177,15 @@ impl Control {
 }
 
 impl Gateway {
+    /// The processor time that it has used so far.
+    ///
+    /// # Errors
+    ///
+    /// It has ended.
+    pub fn cpu(&self) -> Outcome<Duration> {
+        cpu(&self.program)
+    }
+
     /// What it holds in memory.
     ///
     /// # Errors
@@ -214,6 +232,24 @@ impl Memory {
     }
 }
 
+/// Of all its threads, also of those that have ended.
+fn cpu(program: &Program) -> Outcome<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", program.id()))?;
+    let unreadable = || format!("cannot read the processor time of {}", program.name());
+    // The name before it may have any characters, blanks and brackets too.
+    let (_, rest) = stat.rsplit_once(')').ok_or_else(unreadable)?;
+    let ticks: Vec<u32> = rest
+        .split_whitespace()
+        .skip(FIELDS_BEFORE_TIMES)
+        .take(2)
+        .map_while(|field| field.parse().ok())
+        .collect();
+    let [user, system] = ticks[..] else {
+        return Err(unreadable().into());
+    };
+    Ok(TICK * (user + system))
+}
+
 /// Asks over new connections until the answer is 200; the time since `start` then.
 async fn answers(
     program: &mut Program,
@@ -249,6 +285,10 @@ const CONTROL: &str = "ferryway-control";
 const GATEWAY: &str = "ferryway-gateway";
 /// How long a program may take to its first 200.
 const START_TIME_MAX: Duration = Duration::from_secs(120);
+/// From the state of a process to its user and system time.
+const FIELDS_BEFORE_TIMES: usize = 11;
+/// What the kernel counts those in.
+const TICK: Duration = Duration::from_millis(10);
 /// How long one probe may take.
 const PROBE_TIME_MAX: Duration = Duration::from_secs(5);
 /// Between two probes: what a measured start may be too long by.

@@ -25,6 +25,8 @@ pub(crate) struct Figures {
     /// A start with nothing on disk: to ready, and to the first answer.
     pub(crate) first_start: [Duration; 2],
     pub(crate) changes: Changes,
+    /// Processor time of control plane and gateway for each change, its PUT included.
+    pub(crate) cpu: [Duration; 2],
     /// Of control plane and gateway, before the first change.
     pub(crate) memory_before: [Memory; 2],
     /// The same after the last.
@@ -54,7 +56,13 @@ pub(crate) async fn size(stage: &Stage, routes: usize, options: &Options) -> Out
     changer.warm_up().await?;
     let memory = |control: &Control| -> Outcome<_> { Ok([control.memory()?, gateway.memory()?]) };
     let memory_before = memory(&control)?;
+    let cpu_before = [control.cpu()?, gateway.cpu()?];
     let changes = changer.publish(options.changes).await?;
+    let count = u32::try_from(options.changes.max(1))?;
+    let cpu = [
+        (control.cpu()? - cpu_before[0]) / count,
+        (gateway.cpu()? - cpu_before[1]) / count,
+    ];
     let memory_after = memory(&control)?;
 
     eprintln!("{routes} routes: {} starts from disk", options.restarts);
@@ -67,6 +75,7 @@ pub(crate) async fn size(stage: &Stage, routes: usize, options: &Options) -> Out
         filling,
         first_start: [started.ready, first_answer],
         changes,
+        cpu,
         memory_before,
         memory_after,
         restarts,

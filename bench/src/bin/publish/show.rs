@@ -34,6 +34,11 @@ pub(crate) fn add(report: &mut Report, figures: &Figures) {
     if let Some(applies) = figures.changes.applies {
         report.paragraph(applied(applies));
     }
+    let [control, gateway] = figures.cpu.map(millis);
+    report.paragraph(format!(
+        "Processor time for each change, its PUT and the reading of metrics included: control plane \
+         {control}, gateway {gateway}."
+    ));
     report.table(&starts(figures));
     report.table(&memory(figures));
     report.paragraph(format!(

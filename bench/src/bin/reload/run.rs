@@ -61,7 +61,7 @@ pub(crate) async fn case(
     load.begin(plan(options, gateway.http));
     sleep(WARM_UP_TIME).await;
     let turn = swaps.div_ceil(ROUNDS);
-    let mut publisher = Publisher::new(content, api, Duration::from_millis(options.every));
+    let mut publisher = Publisher::new(content, control.api, Duration::from_millis(options.every));
     for round in 1..=ROUNDS {
         eprintln!("{routes} routes, {turn} changes in a phase: round {round} of {ROUNDS}");
         for phase in PHASES {
@@ -108,7 +108,7 @@ fn plan(options: &Options, gateway: SocketAddr) -> Plan {
 /// Publishes changes of the service under load and of others, in turn.
 struct Publisher {
     content: Content,
-    api: Api,
+    control: SocketAddr,
     every: Duration,
     /// Changes so far: the number of each is its version.
     count: usize,
@@ -116,10 +116,10 @@ struct Publisher {
 }
 
 impl Publisher {
-    fn new(content: Content, api: Api, every: Duration) -> Self {
+    fn new(content: Content, control: SocketAddr, every: Duration) -> Self {
         Self {
             content,
-            api,
+            control,
             every,
             count: 0,
             published: Default::default(),
@@ -128,21 +128,23 @@ impl Publisher {
 
     /// So many changes, or as long without any.
     async fn run(&mut self, phase: Phase, changes: usize) -> Outcome<()> {
+        // Anew for each phase: one that idles through another is closed, and rightly so.
+        let mut api = Api::open(self.control).await?;
         let mut ticks = interval(self.every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for _ in 0..changes {
             ticks.tick().await;
             match phase {
                 Phase::Quiet => {}
-                Phase::Elsewhere => self.publish(phase, ELSEWHERE).await?,
-                Phase::Here => self.publish(phase, HERE).await?,
+                Phase::Elsewhere => self.publish(&mut api, phase, ELSEWHERE).await?,
+                Phase::Here => self.publish(&mut api, phase, HERE).await?,
             }
         }
         ticks.tick().await;
         Ok(())
     }
 
-    async fn publish(&mut self, phase: Phase, group: &str) -> Outcome<()> {
+    async fn publish(&mut self, api: &mut Api, phase: Phase, group: &str) -> Outcome<()> {
         self.count += 1;
         let others = self.content.services - 1;
         let service = match self.count % 2 {
@@ -151,10 +153,10 @@ impl Publisher {
         };
         let name = content::name(service);
         let definition = self.content.definition(service, self.count);
-        self.api.put_service(&name, &definition).await?;
+        api.put_service(&name, &definition).await?;
         let version = format!("1.0.{}", self.count);
         let groups = json!([{"group": group}]);
-        let published = self.api.publish(&name, &version, &groups).await?;
+        let published = api.publish(&name, &version, &groups).await?;
         if phase == Phase::Here {
             published.applied_by_one()?;
         }
