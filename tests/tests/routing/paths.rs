@@ -84,4 +84,7 @@ fn a_route_may_have_several_paths() {
 fn an_empty_gateway_knows_no_route() {
     let signpost = Signpost::set(&[]);
     signpost.check("GET any /", "404 no_route");
+    let answer = signpost.get("/");
+    assert_eq!(answer.text(), r#"{"error_msg": "404 Route Not Found"}"#);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
 }

@@ -1,6 +1,6 @@
 //! Services that say which of them a request reached.
 
-use ferryway_testkit::curl;
+use ferryway_testkit::{Answer, curl};
 use serde_json::{Value, json};
 
 use crate::calls::{define, nodes, publish, succeeded};
@@ -79,6 +79,12 @@ impl Signpost {
             succeeded(&publish(&site.api(), sign.name, "1", &groups));
         }
         Self { site }
+    }
+
+    /// What the gateway answers at this path.
+    #[track_caller]
+    pub(super) fn get(&self, path: &str) -> Answer {
+        self.site.get(path)
     }
 
     /// Sends `METHOD HOST TARGET`, each further line a header, and compares what became of it:
