@@ -6,6 +6,8 @@
 
 mod decode;
 mod head;
+#[cfg(test)]
+mod oracle;
 mod output;
 mod request;
 
