@@ -3,7 +3,7 @@
 //!
 //! - [`demo`]: builds the three programs and shows them at work.
 //! - [`mod@test`]: the whole test suite, in the environment that [`test_env`] makes.
-//! - [`bench`]: the benchmarks, on release builds.
+//! - [`mod@bench`]: the benchmarks, on release builds.
 //! - [`ci`]: everything a change must pass: [`layers`], [`tidy`], [`deny`], the lints, the tests.
 //!
 //! Few dependencies on purpose: every command waits for this crate to compile.
