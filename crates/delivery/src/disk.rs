@@ -34,19 +34,25 @@ pub use export::{Export, ExportError};
 use crate::load::Content;
 use crate::session::{Desired, Effective, Saved};
 use kept::Kept;
-use write::Written;
+use write::{KeptChanges, Written};
 
 /// The disk of an instance. One process at a time has it.
 #[derive(Debug)]
 pub struct InstanceDisk {
     dir: PathBuf,
     group: Name,
-    /// None after a failed write, until it could be opened again.
+    opener: Opener,
+    /// None after a failed write, or where there was no room to make it, until it could be opened.
     db: Mutex<Option<Arc<Database>>>,
+    /// What was taken from the export, until it is in the database too.
+    imported: Mutex<Option<Arc<Update>>>,
     /// What is on the disk; locked while something is being written.
     written: Mutex<Written>,
     kept: Mutex<Kept>,
 }
+
+/// How a file is opened as a database.
+type Opener = fn(&Path) -> Result<Database, DiskError>;
 
 /// A disk that was opened, and what was on it.
 #[derive(Debug)]
@@ -106,9 +112,17 @@ impl InstanceDisk {
         let mut written = self.lock_written();
         let db = self.database(&mut written)?;
         let kept = self.lock_kept().changed();
-        let result = write::write(&db, &mut written, update, &kept);
+        let imported = self.lock_imported().clone();
+        let result = imported
+            .map_or(Ok(()), |imported| {
+                write::write(&db, &mut written, &imported, &KeptChanges::new())
+            })
+            .and_then(|()| write::write(&db, &mut written, update, &kept));
         match &result {
-            Ok(()) => self.lock_kept().written(&kept),
+            Ok(()) => {
+                *self.lock_imported() = None;
+                self.lock_kept().written(&kept);
+            }
             // redb writes no more after a failure; opened again it is whole.
             Err(_) => *self.lock_db() = None,
         }
@@ -120,12 +134,19 @@ impl InstanceDisk {
     /// # Errors
     /// When the disk cannot be read.
     pub fn content(&self, digests: &[Digest]) -> Result<Vec<Bytes>, DiskError> {
+        let mut found = match self.lock_imported().as_deref() {
+            Some(imported) => {
+                let content = digests.iter().filter_map(|it| imported.content.get(it));
+                content.cloned().collect()
+            }
+            None => Vec::new(),
+        };
         let db = self.lock_db().clone();
         // Between a failed write and the next one there is nothing to read from.
-        let Some(db) = db else {
-            return Ok(Vec::new());
-        };
-        tables::read_content(&db, digests)
+        if let Some(db) = db {
+            found.extend(tables::read_content(&db, digests)?);
+        }
+        Ok(found)
     }
 
     /// Writes the export: the last good view or, until there is one, the effective view.
@@ -177,7 +198,7 @@ impl InstanceDisk {
 
     /// Whether something kept is not written yet.
     pub(crate) fn has_unwritten_kept(&self) -> bool {
-        !self.lock_kept().changed().is_empty()
+        self.lock_kept().has_changed()
     }
 
     /// The data folder.
@@ -192,13 +213,17 @@ impl InstanceDisk {
         if let Some(db) = &*db {
             return Ok(Arc::clone(db));
         }
-        let (opened, loaded) = open::reopen(&self.dir.join(DATABASE))?;
+        let (opened, loaded) = open::reopen(self.opener, &self.dir.join(DATABASE))?;
         *written = Written::of(&loaded);
         Ok(Arc::clone(db.insert(Arc::new(opened))))
     }
 
     fn lock_db(&self) -> MutexGuard<'_, Option<Arc<Database>>> {
         self.db.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_imported(&self) -> MutexGuard<'_, Option<Arc<Update>>> {
+        self.imported.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_written(&self) -> MutexGuard<'_, Written> {

@@ -48,6 +48,17 @@ impl DiskError {
         Self::Io { what, path, source }
     }
 
+    /// Whether there is no room on the disk.
+    pub(super) fn is_full(&self) -> bool {
+        let Self::Io { source, .. } = self else {
+            return false;
+        };
+        matches!(
+            source.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        )
+    }
+
     pub(super) fn damaged(reason: impl Into<String>) -> Self {
         Self::Damaged {
             reason: reason.into(),

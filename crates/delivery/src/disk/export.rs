@@ -108,17 +108,11 @@ impl Export {
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(".new");
         let temporary = PathBuf::from(temporary);
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&temporary)?;
-        let mut out = BufWriter::new(file);
-        self.write_to(&mut out)?;
-        out.into_inner()
-            .map_err(io::IntoInnerError::into_error)?
-            .sync_all()?;
+        if let Err(error) = self.write_new(&temporary) {
+            // Half a file would take the room that the database may need.
+            let _ = fs::remove_file(&temporary);
+            return Err(error);
+        }
         fs::rename(&temporary, path)?;
         match path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
             Some(dir) => File::open(dir)?.sync_all(),
@@ -156,6 +150,20 @@ impl Export {
             }),
         };
         (saved, content)
+    }
+
+    fn write_new(&self, path: &Path) -> io::Result<()> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(path)?;
+        let mut out = BufWriter::new(file);
+        self.write_to(&mut out)?;
+        out.into_inner()
+            .map_err(io::IntoInnerError::into_error)?
+            .sync_all()
     }
 
     fn write_to(&self, out: &mut impl Write) -> io::Result<()> {

@@ -69,6 +69,11 @@ impl Kept {
         }
     }
 
+    /// Whether anything is to be written.
+    pub(super) fn has_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
     /// What is to be written: new values, and none for what was forgotten.
     pub(super) fn changed(&self) -> KeptChanges {
         let row = |value: &Value| [&value.age.to_be_bytes()[..], &value.bytes].concat();

@@ -1,5 +1,6 @@
 //! Opening: whatever is in the folder, a gateway can start with it.
 
+use std::error::Error;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -19,7 +20,9 @@ use super::export::{Export, ExportError};
 use super::kept::Kept;
 use super::tables::{self, Boot, Loaded, Pointer};
 use super::write::{Written, write_boot};
-use super::{CRASHES_MAX, DATABASE, EXPORT, IDENTITY, Identity, InstanceDisk, Opened, Update};
+use super::{
+    CRASHES_MAX, DATABASE, EXPORT, IDENTITY, Identity, InstanceDisk, Opened, Opener, Update,
+};
 use crate::hold::Hold;
 use crate::load::Content;
 use crate::session::{Atoms, Desired, Effective, Saved};
@@ -48,28 +51,36 @@ impl InstanceDisk {
         now: Timestamp,
         random: &mut Random,
     ) -> Result<Opened, DiskError> {
+        Self::open_by(open_database, dir, group, now, random)
+    }
+
+    /// As `open`, with a way to open the database that tests can make fail.
+    pub(super) fn open_by(
+        opener: Opener,
+        dir: &Path,
+        group: &Name,
+        now: Timestamp,
+        random: &mut Random,
+    ) -> Result<Opened, DiskError> {
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700);
         builder
             .create(dir)
             .map_err(|source| DiskError::io("create", dir, source))?;
 
-        let path = dir.join(DATABASE);
-        let (db, mut loaded, content, is_new) = match open_all(&path) {
-            Ok(opened) => opened,
-            Err(DiskError::Damaged { reason }) => {
-                set_aside(&path, now, &reason)?;
-                open_all(&path)?
-            }
-            Err(DiskError::Busy { .. }) => {
-                return Err(DiskError::Busy {
-                    dir: dir.to_owned(),
-                });
-            }
-            Err(error) => return Err(error),
+        // Before anything of another group's is touched.
+        let owner = known_owner(dir, group)?;
+        let found = find(dir, opener, now, owner.is_some())?;
+        let owner = match owner {
+            Some(owner) => owner,
+            None => new_owner(dir, group, now, random)?,
         };
-        let owner = owner(dir, group, now, random)?;
-        loaded.boot = count_start(&db, loaded.boot, now);
+        let Found {
+            db,
+            mut loaded,
+            content,
+        } = found;
+        loaded.boot = count_start(db.as_ref(), loaded.boot, now);
         let identity = Identity {
             instance: owner.instance,
             boot: loaded.boot.number,
@@ -77,9 +88,11 @@ impl InstanceDisk {
         let disk = Self {
             dir: dir.to_owned(),
             group: group.clone(),
+            opener,
             written: Mutex::new(Written::of(&loaded)),
             kept: Mutex::new(Kept::load(&loaded.kept)),
-            db: Mutex::new(Some(Arc::new(db))),
+            db: Mutex::new(db.map(Arc::new)),
+            imported: Mutex::default(),
         };
         let (saved, source) = choose(&loaded);
         let mut opened = Opened {
@@ -89,8 +102,8 @@ impl InstanceDisk {
             content,
             source,
         };
-        if is_new {
-            opened.import_export()?;
+        if source == Source::Empty {
+            opened.import_export();
         }
         Ok(opened)
     }
@@ -98,53 +111,105 @@ impl InstanceDisk {
 
 impl Opened {
     /// Takes what the export holds, if there is one of this group.
-    fn import_export(&mut self) -> Result<(), DiskError> {
+    fn import_export(&mut self) {
         let path = self.disk.dir.join(EXPORT);
         let export = match Export::read(&path) {
             Ok(export) if export.group == self.disk.group => export,
             Ok(export) => {
                 tracing::error!(group = %export.group, "the export is of another group, and not used");
-                return Ok(());
+                return;
             }
             // The folder is new.
             Err(ExportError::Read { source, .. }) if source.kind() == ErrorKind::NotFound => {
-                return Ok(());
+                return;
             }
             Err(error) => {
                 tracing::error!(%error, "the export cannot be started from");
-                return Ok(());
+                return;
             }
         };
-        let (saved, content) = export.into_saved();
-        self.disk.write(&Update {
+        let (mut saved, content) = export.into_saved();
+        if let Some(desired) = self.saved.desired.take() {
+            saved.desired = Some(desired);
+        }
+        *self.disk.lock_imported() = Some(Arc::new(Update {
             desired: saved.desired.clone(),
             effective: saved.effective.clone(),
             content: content.clone(),
             ..Update::default()
-        })?;
+        }));
+        // If it fails, the next write begins with it.
+        if let Err(error) = self.disk.write(&Update::default()) {
+            tracing::error!(
+                error = &error as &dyn Error,
+                "cannot write what the export holds to the database"
+            );
+        }
         self.saved = saved;
-        self.content = content;
+        self.content.extend(content);
         self.source = Source::LastGood;
-        Ok(())
     }
 }
 
-/// Opens the database again after a failed write.
-pub(super) fn reopen(path: &Path) -> Result<(Database, Loaded), DiskError> {
-    let db = open_database(path)?;
+/// What a folder's database holds.
+struct Found {
+    /// None: there was no room to make one.
+    db: Option<Database>,
+    loaded: Loaded,
+    content: Content,
+}
+
+/// Opens the database, sets a damaged one aside, and makes one where there is none.
+///
+/// A full disk keeps a `known` instance from making one, but not from serving: there may be an
+/// export, or a control plane. It is made with the first write for which there is room.
+fn find(dir: &Path, opener: Opener, now: Timestamp, known: bool) -> Result<Found, DiskError> {
+    let path = dir.join(DATABASE);
+    let opened = match open_all(opener, &path) {
+        Err(DiskError::Damaged { reason }) => {
+            set_aside(&path, now, &reason)?;
+            open_all(opener, &path)
+        }
+        opened => opened,
+    };
+    match opened {
+        Err(DiskError::Busy { .. }) => Err(DiskError::Busy {
+            dir: dir.to_owned(),
+        }),
+        Err(error) if known && error.is_full() => {
+            tracing::error!(
+                error = &error as &dyn Error,
+                "there is no room for the database; goes on without it"
+            );
+            Ok(Found {
+                db: None,
+                loaded: Loaded::default(),
+                content: Content::new(),
+            })
+        }
+        opened => opened,
+    }
+}
+
+/// Opens the database again after a failed write, or makes it after all.
+pub(super) fn reopen(opener: Opener, path: &Path) -> Result<(Database, Loaded), DiskError> {
+    let db = opener(path)?;
+    tables::create(&db)?;
     let loaded = tables::load(&db)?;
     Ok((db, loaded))
 }
 
-/// The database with what is in it, and whether it was made just now.
-fn open_all(path: &Path) -> Result<(Database, Loaded, Content, bool), DiskError> {
-    let db = open_database(path)?;
-    let read = tables::create(&db).and_then(|is_new| {
-        let loaded = tables::load(&db)?;
-        Ok((loaded, tables::load_content(&db)?, is_new))
-    });
+/// The database with what is in it.
+fn open_all(opener: Opener, path: &Path) -> Result<Found, DiskError> {
+    let db = opener(path)?;
+    let read =
+        tables::create(&db).and_then(|()| Ok((tables::load(&db)?, tables::load_content(&db)?)));
     match read {
-        Ok((loaded, content, is_new)) => Ok((db, loaded, content, is_new)),
+        Ok((loaded, content)) => Ok(Found {
+            db: Some(db),
+            loaded,
+            content,
+        }),
         Err(error) => {
             // A damaged database may panic once more while it is closed.
             let _ = guarded(|| {
@@ -156,33 +221,43 @@ fn open_all(path: &Path) -> Result<(Database, Loaded, Content, bool), DiskError>
     }
 }
 
-fn open_database(path: &Path) -> Result<Database, DiskError> {
+pub(super) fn open_database(path: &Path) -> Result<Database, DiskError> {
     // Made here, so that nobody else can read it; redb would make it with the usual rights.
-    OpenOptions::new()
+    let file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
         .open(path)
         .map_err(|source| DiskError::io("open", path, source))?;
-    guarded(|| {
+    let is_new = file.metadata().is_ok_and(|it| it.len() == 0);
+    drop(file);
+    let opened = guarded(|| {
         let db = Database::builder()
             .set_cache_size(CACHE_BYTES)
             .set_check_integrity_on_open(true)
             .create(path)?;
         Ok(db)
-    })
+    });
+    // Half a beginning would be taken for damage, and kept. If it stays, that is all that happens.
+    if is_new && opened.as_ref().is_err_and(DiskError::is_full) {
+        let _ = fs::remove_file(path);
+    }
+    opened
 }
 
 /// One start more, and one more that has not come to a good end yet.
 ///
 /// A disk that cannot be written (it may be full) is no reason not to serve what it holds.
-fn count_start(db: &Database, boot: Boot, now: Timestamp) -> Boot {
+fn count_start(db: Option<&Database>, boot: Boot, now: Timestamp) -> Boot {
     // By the clock too: the number still rises when the counter was lost with the database.
     let clock = u64::try_from(now.as_millisecond()).unwrap_or(0);
     let next = Boot {
         number: boot.number.saturating_add(1).max(clock),
         crashes: boot.crashes.saturating_add(1),
+    };
+    let Some(db) = db else {
+        return next;
     };
     let counted = guarded(|| {
         let transaction = db.begin_write()?;
@@ -191,7 +266,10 @@ fn count_start(db: &Database, boot: Boot, now: Timestamp) -> Boot {
         Ok(())
     });
     if let Err(error) = counted {
-        tracing::error!(%error, "cannot count this start on the disk");
+        tracing::error!(
+            error = &error as &dyn Error,
+            "cannot count this start on the disk"
+        );
     }
     next
 }
@@ -271,29 +349,35 @@ fn set_aside(path: &Path, now: Timestamp, reason: &str) -> Result<(), DiskError>
     fs::rename(path, &aside).map_err(|source| DiskError::io("set aside", path, source))
 }
 
-/// Reads who the folder belongs to, or says so for the first time.
-fn owner(
+/// Who the folder belongs to, if it says so.
+fn known_owner(dir: &Path, group: &Name) -> Result<Option<Owner>, DiskError> {
+    let path = dir.join(IDENTITY);
+    match fs::read(&path) {
+        Ok(bytes) => match serde_json::from_slice::<Owner>(&bytes) {
+            Ok(owner) if owner.group == *group => Ok(Some(owner)),
+            Ok(owner) => Err(DiskError::OtherGroup {
+                dir: dir.to_owned(),
+                has: owner.group,
+                asked: group.clone(),
+            }),
+            Err(error) => {
+                tracing::error!(%error, "the identity is damaged; a new one is made");
+                Ok(None)
+            }
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(DiskError::io("read", &path, source)),
+    }
+}
+
+/// Says for the first time who the folder belongs to.
+fn new_owner(
     dir: &Path,
     group: &Name,
     now: Timestamp,
     random: &mut Random,
 ) -> Result<Owner, DiskError> {
     let path = dir.join(IDENTITY);
-    match fs::read(&path) {
-        Ok(bytes) => match serde_json::from_slice::<Owner>(&bytes) {
-            Ok(owner) if owner.group == *group => return Ok(owner),
-            Ok(owner) => {
-                return Err(DiskError::OtherGroup {
-                    dir: dir.to_owned(),
-                    has: owner.group,
-                    asked: group.clone(),
-                });
-            }
-            Err(error) => tracing::error!(%error, "the identity is damaged; a new one is made"),
-        },
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(source) => return Err(DiskError::io("read", &path, source)),
-    }
     let owner = Owner {
         instance: new_instance(now, random),
         group: group.clone(),

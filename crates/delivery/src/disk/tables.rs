@@ -80,11 +80,11 @@ impl Pointer {
     }
 }
 
-/// Makes the tables of a new database; whether it was one.
-pub(super) fn create(db: &Database) -> Result<bool, DiskError> {
+/// Makes the tables of a new database.
+pub(super) fn create(db: &Database) -> Result<(), DiskError> {
     guarded(|| {
         if db.begin_read()?.open_table(META).is_ok() {
-            return Ok(false);
+            return Ok(());
         }
         let transaction = db.begin_write()?;
         transaction.open_table(META)?;
@@ -93,7 +93,7 @@ pub(super) fn create(db: &Database) -> Result<bool, DiskError> {
         transaction.open_table(HOLDS)?;
         transaction.open_table(KEPT)?;
         transaction.commit()?;
-        Ok(true)
+        Ok(())
     })
 }
 

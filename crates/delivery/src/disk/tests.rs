@@ -466,7 +466,87 @@ fn after_a_failed_write_the_next_one_writes_everything() {
     assert_eq!(opened.content.len(), 3);
 }
 
-/// Reading 10,000 services must leave most of half a second to the gateway.
+/// As on a full disk, for as long as there is a file of this name.
+const FULL: &str = "full";
+
+fn open_unless_full(path: &Path) -> Result<Database, DiskError> {
+    if path.with_file_name(FULL).exists() {
+        let source = std::io::ErrorKind::StorageFull.into();
+        return Err(DiskError::io("use", path, source));
+    }
+    open::open_database(path)
+}
+
+fn open_full(dir: &Path) -> Result<Opened, DiskError> {
+    fs::write(dir.join(FULL), b"").unwrap();
+    let now = "2026-11-01T00:00:00Z".parse().unwrap();
+    let mut random = ferryway_runtime::Random::seeded(1);
+    InstanceDisk::open_by(open_unless_full, dir, &name("test"), now, &mut random)
+}
+
+#[test]
+fn without_room_for_a_database_the_export_serves() {
+    let (crashed, [old, _]) = crashed();
+    let dir = crashed.path();
+    fs::remove_file(dir.join(DATABASE)).unwrap();
+    let opened = open_full(dir).unwrap();
+    assert_eq!(
+        (opened.source, effective(&opened)),
+        (Source::LastGood, (1, old))
+    );
+    let digests: Vec<Digest> = opened.content.keys().copied().collect();
+    let there = opened.disk.content(&digests).unwrap();
+    assert_eq!(there.len(), digests.len());
+    opened.disk.write(&Update::default()).unwrap_err();
+
+    // There is room again: what the export held comes first, then what is new.
+    fs::remove_file(dir.join(FULL)).unwrap();
+    let view = &opened.saved.effective.as_ref().unwrap().view;
+    let (new, content) = change(view, &[("z", Some(Variant::Good(0)))]);
+    let content = crate::testing::by_digest(content);
+    let update = running(2, &new, content, Holds::default());
+    opened.disk.write(&update).unwrap();
+    drop(opened);
+    let opened = open(dir);
+    assert_eq!(
+        (opened.source, effective(&opened)),
+        (Source::Disk, (2, new.root()))
+    );
+    for (key, entry) in new.entries() {
+        let there = entry.content().all(|it| opened.content.contains_key(&it));
+        assert!(there, "{key} has no content");
+    }
+}
+
+#[test]
+fn a_new_folder_without_room_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let error = open_full(dir.path()).unwrap_err();
+    assert!(error.is_full(), "{error}");
+}
+
+/// Killed after the tables were made, and before what the export holds was written.
+#[test]
+fn an_empty_database_beside_an_export_is_no_beginning() {
+    let (crashed, [old, _]) = crashed();
+    let database = crashed.path().join(DATABASE);
+    fs::remove_file(&database).unwrap();
+    tables::create(&open::open_database(&database).unwrap()).unwrap();
+    assert_eq!(effective(&open(crashed.path())), (1, old));
+}
+
+#[test]
+fn a_damaged_folder_of_another_group_is_left_as_it_is() {
+    let (crashed, _) = crashed();
+    let database = crashed.path().join(DATABASE);
+    fs::write(&database, b"garbage").unwrap();
+    let now = "2026-11-01T00:00:00Z".parse().unwrap();
+    let mut random = ferryway_runtime::Random::seeded(1);
+    let refused = InstanceDisk::open(crashed.path(), &name("other"), now, &mut random);
+    assert!(matches!(refused, Err(DiskError::OtherGroup { .. })));
+    assert_eq!(fs::read(&database).unwrap(), b"garbage");
+}
+
 #[test]
 fn a_large_view_comes_back_whole() {
     let dir = TempDir::new().unwrap();
