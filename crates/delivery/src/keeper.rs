@@ -9,6 +9,7 @@
 mod proven;
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -42,8 +43,9 @@ struct Shared {
 /// Most bytes of content that wait for a disk that cannot be written, beyond what the views to be
 /// written name.
 const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// How long the disk rests after a failed write.
-const REST: Duration = Duration::from_secs(1);
+/// How long the disk rests after a failed write, at first and at most: each try opens the database
+/// anew, and a full disk may stay full for days.
+const REST: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 /// How long what discovery keeps may wait for company.
 const KEPT_EVERY: Duration = Duration::from_secs(5);
 
@@ -73,7 +75,10 @@ impl Keeper {
                 waiting.desired = Some(desired);
                 waiting.content.extend(content);
             }
-            Record::Effective(effective) => waiting.effective = Some(effective),
+            Record::Settled(desired, effective) => {
+                waiting.desired = Some(desired);
+                waiting.effective = Some(effective);
+            }
         }
         drop(waiting);
         self.shared.wake.notify_one();
@@ -89,6 +94,8 @@ impl Shared {
     async fn run(self: &Arc<Self>, stop: Stop) {
         let mut proven = Proven::new(self.disk.has_last_good());
         let mut rest_until = Instant::now();
+        // How long the disk rests, if it could not be written lately.
+        let mut failing = None;
         loop {
             let look_again = proven.deadline().min(Instant::now() + KEPT_EVERY);
             tokio::select! {
@@ -100,13 +107,31 @@ impl Shared {
                 () = sleep_until(rest_until) => {}
                 () = stop.requested() => break,
             }
-            if let Err(error) = self.write(&mut proven, false).await {
-                tracing::error!(%error, "cannot write to the instance's disk; what is effective serves on");
-                rest_until = Instant::now() + REST;
+            match self.write(&mut proven, false).await {
+                Ok(()) => {
+                    if failing.take().is_some() {
+                        tracing::info!("the instance's disk can be written again");
+                    }
+                }
+                Err(error) => {
+                    // Once, and not every few seconds for as long as it lasts.
+                    if failing.is_none() {
+                        tracing::error!(
+                            error = &error as &dyn Error,
+                            "cannot write to the instance's disk; what is effective serves on, and it is tried again"
+                        );
+                    }
+                    let rest = failing.map_or(REST.0, |rest: Duration| (rest * 2).min(REST.1));
+                    failing = Some(rest);
+                    rest_until = Instant::now() + rest;
+                }
             }
         }
         if let Err(error) = self.write(&mut proven, true).await {
-            tracing::error!(%error, "cannot write to the instance's disk at the end");
+            tracing::error!(
+                error = &error as &dyn Error,
+                "cannot write to the instance's disk at the end"
+            );
         }
     }
 

@@ -63,8 +63,9 @@ pub enum Action {
 pub enum Record {
     /// What the instance is about to run.
     Desired(Desired, Content),
-    /// What it runs.
-    Effective(Effective),
+    /// What it runs, with what it should run: holds say how the one differs from the other, and a
+    /// start that found the new one of them with the old other would take a hold for a plan.
+    Settled(Desired, Effective),
 }
 
 /// What an instance should run.

@@ -15,7 +15,6 @@ use super::offer::to_changes;
 use super::step::{Intent, Plan, Step, Work};
 use crate::candidate::{Applied, Occasion, Outcome};
 use crate::hold::Hold;
-use crate::load::Content;
 
 /// How often a reconcile is offered again without the entries that were rejected. An installer
 /// reports all faults at once, so the second is usually the last.
@@ -269,13 +268,13 @@ impl Session {
             view: step.after.clone(),
             atoms: step.atoms,
         };
-        self.out
-            .push(Action::Save(Record::Desired(desired, Content::new())));
-        self.out.push(Action::Save(Record::Effective(Effective {
+        let effective = Effective {
             position,
             view: self.effective.clone(),
             holds: Arc::clone(&self.holds),
-        })));
+        };
+        let record = Record::Settled(desired, effective);
+        self.out.push(Action::Save(record));
     }
 }
 

@@ -124,7 +124,7 @@ fn desired_is_recorded_before_the_swap_and_effective_after_it() {
         if desired.position.revision == Revision(2) && content.len() == 2));
     world.install(true);
     assert!(
-        matches!(world.disk.last(), Some(Record::Effective(effective))
+        matches!(world.disk.last(), Some(Record::Settled(_, effective))
         if effective.position == world.feed.head().position())
     );
 }
@@ -374,6 +374,26 @@ fn a_view_that_shrank_waits_for_an_operator() {
     world.settle();
     check_held(&world, &[]);
     check_runs(&world, "h", None);
+}
+
+#[test]
+fn a_crash_does_not_take_a_doubted_view_for_a_plan() {
+    let services = ["a", "b", "c", "d", "e"].map(|name| (name, Good(0)));
+    let mut world = running(&services);
+    world.replace_head(Head {
+        epoch: epoch(2),
+        revision: Revision(7),
+        view: View::empty(),
+    });
+    world.settle();
+    // The last thing that was to be recorded was not, and no control plane is there.
+    world.restart(1);
+    while world.candidate.is_some() {
+        world.install(true);
+    }
+    for (name, _) in services {
+        check_runs(&world, name, Some(Good(0)));
+    }
 }
 
 #[test]

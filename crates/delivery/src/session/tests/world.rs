@@ -304,7 +304,10 @@ impl World {
         for record in &self.disk {
             match record.clone() {
                 Record::Desired(desired, _) => saved.desired = Some(desired),
-                Record::Effective(effective) => saved.effective = Some(effective),
+                Record::Settled(desired, effective) => {
+                    saved.desired = Some(desired);
+                    saved.effective = Some(effective);
+                }
             }
         }
         saved
