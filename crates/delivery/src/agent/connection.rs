@@ -50,6 +50,8 @@ const DIAL_MAX: Duration = Duration::from_secs(5);
 const OUTGOING_MAX: usize = 1_024;
 /// How long a fetch may go without a chunk.
 const CHUNK_MAX: Duration = Duration::from_secs(15);
+/// Most chunks of a fetch: one for each digest, and as many again.
+const CHUNKS_MAX: usize = 2 * FETCH_DIGESTS_MAX;
 
 /// How a control plane at this address is dialled.
 pub(super) fn endpoint(address: &str) -> Result<Endpoint, BadAddress> {
@@ -171,19 +173,40 @@ async fn from_control(
     found: &mut Vec<Bytes>,
     missing: &mut Vec<Digest>,
 ) -> Result<(), Status> {
+    let mut wanted: BTreeSet<Digest> = digests.iter().copied().collect();
     let request = FetchRequest { session, digests };
     let mut client = client(channel.clone());
     let late = |_| Status::deadline_exceeded("no content came");
     let answer = timeout(CHUNK_MAX, client.fetch(wire::FetchRequest::from(request)));
     let mut chunks = answer.await.map_err(late)??.into_inner();
-    while let Some(chunk) = timeout(CHUNK_MAX, chunks.message()).await.map_err(late)?? {
+    for _ in 0..CHUNKS_MAX {
+        let Some(chunk) = timeout(CHUNK_MAX, chunks.message()).await.map_err(late)?? else {
+            return Ok(());
+        };
         let chunk = Chunk::try_from(chunk);
         let chunk = chunk.map_err(|error| Status::data_loss(format!("chunk.{error}")))?;
-        for blob in &chunk.blobs {
-            found.push(unpack(blob).map_err(|error| Status::data_loss(error.to_string()))?);
-        }
-        missing.extend(chunk.missing);
+        take(&chunk, &mut wanted, found, missing)?;
     }
+    Err(Status::data_loss(format!(
+        "more than {CHUNKS_MAX} chunks came"
+    )))
+}
+
+/// Takes what was asked for out of a chunk. Anything else would only fill the memory.
+fn take(
+    chunk: &Chunk,
+    wanted: &mut BTreeSet<Digest>,
+    found: &mut Vec<Bytes>,
+    missing: &mut Vec<Digest>,
+) -> Result<(), Status> {
+    for blob in &chunk.blobs {
+        let plain = unpack(blob).map_err(|error| Status::data_loss(error.to_string()))?;
+        if !wanted.remove(&Digest::of(&plain)) {
+            return Err(Status::data_loss("content came that was not asked for"));
+        }
+        found.push(plain);
+    }
+    missing.extend(chunk.missing.iter().filter(|it| wanted.remove(*it)));
     Ok(())
 }
 
@@ -196,6 +219,26 @@ fn client(channel: Channel) -> DeliveryClient<Channel> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blob::pack;
+
+    #[test]
+    fn only_what_was_asked_for_is_taken() {
+        let blobs = [Bytes::from_static(b"a"), Bytes::from_static(b"b")];
+        let [a, b] = blobs.each_ref().map(|bytes| Digest::of(bytes));
+        let chunk = |content: &[Bytes], missing: &[Digest]| Chunk {
+            blobs: content.iter().filter_map(pack).collect(),
+            missing: missing.to_vec(),
+        };
+        let (mut found, mut missing) = (Vec::new(), Vec::new());
+        let mut wanted = BTreeSet::from([a, b]);
+        let first = chunk(&blobs[..1], &[Digest::of(b"c"), b]);
+        take(&first, &mut wanted, &mut found, &mut missing).unwrap();
+        assert_eq!((&found[..], &missing[..]), (&blobs[..1], &[b][..]));
+        let again = chunk(&blobs[..1], &[]);
+        let refused = take(&again, &mut wanted, &mut found, &mut missing).unwrap_err();
+        assert_eq!(refused.message(), "content came that was not asked for");
+        assert_eq!(found.len(), 1);
+    }
 
     #[track_caller]
     fn check(address: &str, expect: Result<(), &str>) {
