@@ -133,7 +133,6 @@ impl<I: Installer> Driver<I> {
             LinkEvent::Dialled(Ok(connection)) => {
                 self.link = Link::Open(connection);
                 self.unreachable = false;
-                tracing::info!(address = self.address(), "connected to the control plane");
                 Some(Event::Connected)
             }
             LinkEvent::Dialled(Err(error)) => {
@@ -146,7 +145,8 @@ impl<I: Installer> Driver<I> {
                 Some(Event::Lost)
             }
             LinkEvent::Stream(event) => {
-                if matches!(event, Event::Lost) {
+                // One that does not serve us is asked again and again, which is no news.
+                if matches!(event, Event::Lost) && self.status.borrow().connected {
                     tracing::warn!(
                         address = self.address(),
                         "lost the control plane; what is effective serves on"
@@ -228,6 +228,9 @@ impl<I: Installer> Driver<I> {
     fn publish_status(&self) {
         let address = self.address().map(ToOwned::to_owned);
         let status = AgentStatus::of(self.session.standing(), address);
+        if status.connected && !self.status.borrow().connected {
+            tracing::info!(address = self.address(), "connected to the control plane");
+        }
         self.status.send_if_modified(|old| {
             let changed = *old != status;
             *old = status;
