@@ -10,6 +10,7 @@ mod tests;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,8 +27,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::installer::Installer;
@@ -59,6 +62,11 @@ pub(crate) const BUILD: &str = env!("CARGO_PKG_VERSION");
 const CONNECTIONS_MAX: usize = 64;
 /// How long a connection may take to send the head of its next request, idle time included.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long a connection is kept. Whoever asks again later makes another one; whoever does not read
+/// its answer would else keep its place from others for ever.
+const CONNECTION_AGE_MAX: Duration = Duration::from_secs(60);
+/// How long the answer that is on its way then may take.
+const LAST_ANSWER_MAX: Duration = Duration::from_secs(10);
 /// The pause after a failed accept: what it fails for (no file descriptor left) takes a while.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -87,7 +95,7 @@ async fn accept(listener: TcpListener, pages: Arc<Pages>, connections: Tasks, st
             Ok((socket, _)) => socket,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection on the status port");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
@@ -99,7 +107,10 @@ async fn accept(listener: TcpListener, pages: Arc<Pages>, connections: Tasks, st
     }
 }
 
-async fn connection(socket: TcpStream, pages: Arc<Pages>, stop: Stop) {
+async fn connection<S>(socket: S, pages: Arc<Pages>, stop: Stop)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let answer = service_fn(move |request: Request<Incoming>| {
         let response = pages.answer(request.method(), request.uri().path());
         std::future::ready(Ok::<_, Infallible>(response))
@@ -108,10 +119,18 @@ async fn connection(socket: TcpStream, pages: Arc<Pages>, stop: Stop) {
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME_MAX)
         .serve_connection(TokioIo::new(socket), answer);
+    let mut connection = pin!(connection);
     tokio::select! {
         // Whoever asked has gone, or wrote something else than HTTP: neither is news.
+        _ = connection.as_mut() => return,
+        () = stop.requested() => return,
+        () = sleep(CONNECTION_AGE_MAX) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
         _ = connection => {}
         () = stop.requested() => {}
+        () = sleep(LAST_ANSWER_MAX) => {}
     }
 }
 

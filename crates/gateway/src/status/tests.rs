@@ -4,6 +4,8 @@ use ferryway_delivery::{Hold, Holds, Why};
 use ferryway_model::{Digest, Key, Revision};
 use ferryway_proto::{Epoch, Position};
 use http_body_util::BodyExt as _;
+use tokio::io::AsyncWriteExt as _;
+use tokio::time::Instant;
 
 use super::*;
 use crate::installer::bench::{Bench, Step};
@@ -84,6 +86,26 @@ fn agent() -> AgentStatus {
         held: Holds::new([(Key::service(&"web".parse().unwrap()), hold)].into()),
         confirmed: true,
     }
+}
+
+#[tokio::test]
+async fn who_does_not_read_its_answer_keeps_no_place() {
+    let Status {
+        pages,
+        bench: _bench,
+    } = Status::start().await;
+    let (mut client, socket) = tokio::io::duplex(64);
+    let tasks = Tasks::new("test");
+    tokio::time::pause();
+    let began = Instant::now();
+    let connection = tasks.spawn("status connection", |stop| {
+        connection(socket, Arc::new(pages), stop)
+    });
+    let request = b"GET /status HTTP/1.1\r\nhost: a\r\n\r\n";
+    client.write_all(request).await.unwrap();
+    connection.finished().await;
+    let most = CONNECTION_AGE_MAX + LAST_ANSWER_MAX + Duration::from_secs(1);
+    assert!((CONNECTION_AGE_MAX..most).contains(&began.elapsed()));
 }
 
 #[tokio::test]
