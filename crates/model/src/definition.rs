@@ -141,16 +141,18 @@ impl Definition {
     /// The definition as JSON, with its defaults filled in.
     #[must_use]
     pub fn to_value(&self) -> Value {
-        json!({
+        let mut value = json!({
             "schema": SCHEMA,
             "name": self.name,
             "hosts": self.hosts.iter().map(HostPattern::to_string).collect::<Vec<_>>(),
             "base_path": self.base_path.as_str(),
-            "upstream": self.upstream.to_value(),
-            "routes": self.routes.iter().map(Route::to_value).collect::<Vec<_>>(),
             "plugins": {},
-            "checks": self.checks.iter().map(Check::to_value).collect::<Vec<_>>(),
-        })
+        });
+        // Moved in: `json!` copies what it is given, and of routes there may be a thousand.
+        value["upstream"] = self.upstream.to_value();
+        value["routes"] = self.routes.iter().map(Route::to_value).collect();
+        value["checks"] = self.checks.iter().map(Check::to_value).collect();
+        value
     }
 
     fn sealed(self) -> Result<Sealed<Self>, Vec<Problem>> {

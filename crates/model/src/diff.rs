@@ -1,11 +1,14 @@
 //! What differs between two states of a published service, for people and for the plan's digest.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::binding::Binding;
 use crate::definition::{Check, Definition, Route};
 use crate::host::HostPattern;
+use crate::name::Name;
 
 /// What a change would do to one published service. Parts without a difference are empty or null.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -98,7 +101,7 @@ impl Difference {
         Self {
             routes: RouteChanges::between(routes(before), routes(after)),
             plugins: NameChanges::default(),
-            upstream: part(|d| d.to_value()["upstream"].take()),
+            upstream: part(|d| d.upstream.to_value()),
             hosts: whole(|side| {
                 let hosts = side.binding.effective_hosts(side.definition);
                 json!(hosts.iter().map(HostPattern::to_string).collect::<Vec<_>>())
@@ -123,29 +126,30 @@ impl Difference {
 
 impl RouteChanges {
     fn between(before: &[Route], after: &[Route]) -> Self {
-        let find = |routes: &[Route], route: &Route| {
-            routes.iter().position(|other| other.name == route.name)
-        };
-        let missing_in = |routes: &[Route], others: &[Route]| {
-            routes
-                .iter()
-                .filter(|r| find(others, r).is_none())
-                .map(|r| r.name.to_string())
-                .collect()
+        let (old, new) = (by_name(before), by_name(after));
+        let missing_in = |routes: &BTreeMap<&Name, &Route>, others: &[Route]| {
+            let names = others.iter().map(|route| &route.name);
+            let missing = names.filter(|name| !routes.contains_key(name));
+            missing.map(Name::to_string).collect()
         };
         let changed = after.iter().filter_map(|route| {
-            let old = &before[find(before, route)?];
+            let old = *old.get(&route.name)?;
             (old != route).then(|| RouteChange {
                 route: route.name.to_string(),
                 diff: fields(&old.to_value(), &route.to_value()),
             })
         });
         Self {
-            added: missing_in(after, before),
-            removed: missing_in(before, after),
             changed: changed.collect(),
+            added: missing_in(&old, after),
+            removed: missing_in(&new, before),
         }
     }
+}
+
+/// A service may have a thousand routes: they are not searched one by one for each other.
+fn by_name(routes: &[Route]) -> BTreeMap<&Name, &Route> {
+    routes.iter().map(|route| (&route.name, route)).collect()
 }
 
 fn routes(side: Option<Side<'_>>) -> &[Route] {

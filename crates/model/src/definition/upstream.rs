@@ -219,7 +219,7 @@ impl UpstreamPolicy {
         policy
     }
 
-    pub(super) fn to_value(&self) -> Value {
+    pub(crate) fn to_value(&self) -> Value {
         let host_header = match &self.host_header {
             HostHeader::Node => json!({"mode": "node"}),
             HostHeader::Pass => json!({"mode": "pass"}),
