@@ -2,6 +2,7 @@
 //! each side reads no faster than the other takes.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -57,6 +58,8 @@ pub(crate) enum BrokenBody {
 #[derive(Debug)]
 pub(crate) struct Upload {
     source: Source,
+    /// Read already, and given back.
+    back: VecDeque<Bytes>,
     progress: Rc<Progress>,
 }
 
@@ -65,6 +68,8 @@ pub(crate) struct Upload {
 enum Source {
     Http1(Rc<Http1>),
     Http2(Incoming),
+    #[cfg(test)]
+    Nowhere,
 }
 
 /// How far an upload has come: whoever waits for the response needs to know whose turn it is.
@@ -123,6 +128,23 @@ impl RequestBody {
         }
     }
 
+    /// Takes back what it gave last, to give it again.
+    pub(crate) fn put_back(&mut self, parts: impl IntoIterator<Item = Bytes>) {
+        match self {
+            Self::Empty => {}
+            Self::Stream(upload) => upload.put_back(parts),
+            Self::Replay(replay) => replay.put_back(parts),
+        }
+    }
+
+    /// One that consists of these parts.
+    #[cfg(test)]
+    pub(crate) fn of(parts: &[&'static str]) -> Self {
+        let mut body = Self::Stream(Upload::new(Source::Nowhere));
+        body.put_back(parts.iter().map(|part| Bytes::from_static(part.as_bytes())));
+        body
+    }
+
     /// What comes next of it.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenBody>>> {
         match self {
@@ -136,7 +158,12 @@ impl RequestBody {
 impl Upload {
     fn new(source: Source) -> Self {
         let progress = Progress::new();
-        Self { source, progress }
+        let back = VecDeque::new();
+        Self {
+            source,
+            back,
+            progress,
+        }
     }
 
     /// How long the body is, where the client has said so.
@@ -144,7 +171,15 @@ impl Upload {
         match &self.source {
             Source::Http1(connection) => connection.body_left(),
             Source::Http2(incoming) => incoming.size_hint().exact(),
+            #[cfg(test)]
+            Source::Nowhere => None,
         }
+    }
+
+    fn put_back(&mut self, parts: impl IntoIterator<Item = Bytes>) {
+        let mut front: VecDeque<Bytes> = parts.into_iter().collect();
+        front.append(&mut self.back);
+        self.back = front;
     }
 
     pub(crate) fn progress(&self) -> &Rc<Progress> {
@@ -153,6 +188,9 @@ impl Upload {
 
     /// What comes next; trailers end here.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenBody>>> {
+        if let Some(part) = self.back.pop_front() {
+            return Poll::Ready(Some(Ok(part)));
+        }
         let polled = match &mut self.source {
             Source::Http1(connection) => ready!(connection.poll_body(cx)),
             Source::Http2(incoming) => {
@@ -163,6 +201,8 @@ impl Upload {
                     Some(Err(_)) => Some(Err(BrokenBody::Client)),
                 }
             }
+            #[cfg(test)]
+            Source::Nowhere => None,
         };
         if let Some(Err(_)) = polled {
             self.progress.broken.set(true);
@@ -266,7 +306,11 @@ impl Relay {
         broken: BrokenBody,
         cx: &Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
-        self.exchange.count(&Refusal::UpstreamReset);
+        self.exchange.count(&match broken {
+            BrokenBody::Client => Refusal::BadRequest("Body Is Malformed"),
+            BrokenBody::Timeout => Refusal::UpstreamTimeout(Wait::Read),
+            BrokenBody::Upstream | BrokenBody::TakenOver => Refusal::UpstreamReset,
+        });
         self.broken = Some(broken);
         cx.waker().wake_by_ref();
         Poll::Pending

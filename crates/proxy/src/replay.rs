@@ -2,6 +2,7 @@
 //! first try has come to something.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -19,6 +20,8 @@ pub(crate) struct Replay {
     number: u32,
     /// Chunks of the tape given so far.
     given: usize,
+    /// Those of them that were given back.
+    back: VecDeque<Bytes>,
 }
 
 /// The body, shared by all tries.
@@ -58,6 +61,7 @@ impl Replay {
             progress,
             number: 0,
             given: 0,
+            back: VecDeque::new(),
         })
     }
 
@@ -68,6 +72,7 @@ impl Replay {
             progress: Rc::clone(&self.progress),
             number: self.number + 1,
             given: 0,
+            back: VecDeque::new(),
         }
     }
 
@@ -82,6 +87,13 @@ impl Replay {
         whole
     }
 
+    /// Takes back what it gave last, to give it again. (The tape may have dropped it.)
+    pub(crate) fn put_back(&mut self, parts: impl IntoIterator<Item = Bytes>) {
+        let mut front: VecDeque<Bytes> = parts.into_iter().collect();
+        front.append(&mut self.back);
+        self.back = front;
+    }
+
     pub(crate) fn progress(&self) -> &Rc<Progress> {
         &self.progress
     }
@@ -90,6 +102,9 @@ impl Replay {
         let mut tape = self.tape.borrow_mut();
         if tape.reader != self.number {
             return Poll::Ready(Some(Err(BrokenBody::TakenOver)));
+        }
+        if let Some(part) = self.back.pop_front() {
+            return Poll::Ready(Some(Ok(part)));
         }
         let polled = match tape.chunks.get(self.given) {
             Some(chunk) => Poll::Ready(Some(Ok(chunk.clone()))),

@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::TRANSFER_ENCODING;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Frame;
+use smallvec::SmallVec;
 use socket2::SockRef;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
@@ -34,6 +35,10 @@ pub(crate) struct Http1 {
     upload: Option<Upload>,
     /// Nothing of the request is written yet.
     untouched: bool,
+    /// What `out` has of the body while nothing is written, and the body when all of it is there: the
+    /// request may have to be handed back, and whole.
+    taken: SmallVec<[Bytes; 1]>,
+    spent: Option<RequestBody>,
     method: Method,
     /// A header map to use for the response; without room while nothing is in flight.
     headers: HeaderMap,
@@ -69,6 +74,8 @@ impl Http1 {
             out: Output::default(),
             upload: None,
             untouched: false,
+            taken: SmallVec::new(),
+            spent: None,
             method: Method::GET,
             headers: HeaderMap::new(),
             body: Decoder::Done,
@@ -242,7 +249,7 @@ impl Http1 {
                         return Ok(());
                     }
                     Poll::Ready(true) => {
-                        self.untouched = false;
+                        self.touches();
                         self.progress().inspect(|progress| progress.moves());
                     }
                     Poll::Ready(false) => return Err(Stuck::Upstream),
@@ -268,7 +275,12 @@ impl Http1 {
         }
         match upload.body.poll(cx) {
             Poll::Pending => return Ok(true),
-            Poll::Ready(Some(Ok(data))) => self.out.push(data, upload.chunked),
+            Poll::Ready(Some(Ok(data))) => {
+                if self.untouched {
+                    self.taken.push(data.clone());
+                }
+                self.out.push(data, upload.chunked);
+            }
             Poll::Ready(Some(Err(broken))) => return Err(Stuck::Client(broken)),
             Poll::Ready(None) => {
                 self.out.end(upload.chunked);
@@ -276,10 +288,21 @@ impl Http1 {
                     .progress
                     .as_ref()
                     .inspect(|it| it.waits_for(Turn::Answer));
-                self.upload = None;
+                let upload = self.upload.take();
+                if self.untouched {
+                    self.spent = upload.map(|upload| upload.body);
+                }
             }
         }
         Ok(false)
+    }
+
+    /// Some of the request is written: it cannot be handed back any more.
+    fn touches(&mut self) {
+        if std::mem::take(&mut self.untouched) {
+            self.taken.clear();
+            self.spent = None;
+        }
     }
 
     fn progress(&self) -> Option<&Rc<Progress>> {
@@ -301,10 +324,14 @@ impl Http1 {
     }
 
     fn hand_back(&mut self) -> Failure {
-        let upload = self.upload.take();
+        let upload = self.upload.take().map(|upload| upload.body);
+        let mut body = upload
+            .or_else(|| self.spent.take())
+            .unwrap_or(RequestBody::Empty);
+        body.put_back(self.taken.drain(..));
         Failure {
             refusal: Refusal::UpstreamReset,
-            unsent: Some(upload.map_or(RequestBody::Empty, |upload| upload.body)),
+            unsent: Some(body),
         }
     }
 }
@@ -330,3 +357,49 @@ fn failed(refusal: Refusal) -> Failure {
 const INFORMATIONAL_MAX: u32 = 16;
 /// How much of a body of unknown length is read at once, in bytes.
 const BODY_READ_BYTES: usize = 32 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Over a connection that turns out to be closed at the first write; the body that comes back.
+    async fn handed_back(parts: &[&'static str]) -> String {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let socket = TcpStream::connect(address).await.unwrap();
+        let (peer, _) = listener.accept().unwrap();
+        // Closed so, it is reset, and over loopback that is known at once.
+        let linger = Some(Duration::ZERO);
+        SockRef::from(&peer).set_linger(linger).unwrap();
+        drop(peer);
+        let mut connection = Http1::new(socket, Rc::default());
+        let mut request = Request::new(RequestBody::of(parts));
+        connection.start(&mut request, &Told::default());
+        let failure = poll_fn(|cx| connection.poll_response(cx))
+            .await
+            .unwrap_err();
+        let mut body = failure.unsent.expect("nothing was written");
+        let mut text = String::new();
+        while let Some(part) = poll_fn(|cx| body.poll(cx)).await {
+            text.push_str(std::str::from_utf8(&part.unwrap()).unwrap());
+        }
+        text
+    }
+
+    /// Its head says how long the body is: with less of it, what follows would be taken for the rest.
+    #[tokio::test]
+    async fn what_is_handed_back_is_whole() {
+        assert_eq!(handed_back(&["hello"]).await, "hello");
+        assert_eq!(handed_back(&["hel", "lo"]).await, "hello");
+        assert_eq!(handed_back(&[]).await, "");
+        assert_eq!(handed_back(&[LONG, "end"]).await, format!("{LONG}end"));
+    }
+
+    const LONG: &str = match std::str::from_utf8(&[b'x'; 20_000]) {
+        Ok(text) => text,
+        Err(_) => "",
+    };
+}
