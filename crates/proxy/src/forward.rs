@@ -283,10 +283,9 @@ impl Forward<'_> {
 }
 
 /// A body whose length nobody said goes in chunks, whatever the method: there is no end to it
-/// otherwise.
+/// otherwise. Where the client said that too, it is said as every reader knows it, not as `chunkeD`.
 fn say_length(request: &mut Request<RequestBody>) {
-    let said = |name| request.headers().contains_key(name);
-    if !request.body().is_empty() && !said(CONTENT_LENGTH) && !said(TRANSFER_ENCODING) {
+    if !request.body().is_empty() && !request.headers().contains_key(CONTENT_LENGTH) {
         let chunked = HeaderValue::from_static("chunked");
         request.headers_mut().insert(TRANSFER_ENCODING, chunked);
     }

@@ -30,7 +30,7 @@ enum Way {
 
 /// What an upstream is told about the client, beside the client's own headers: lines that are
 /// written behind them. They need no place in the header map, as nobody looks for them there.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Told {
     lines: Bytes,
     /// What the client asked for, where it is not believed about that.
@@ -106,6 +106,25 @@ fn believe(
 /// taken into the response's header map.
 pub(crate) fn ends_before_client(name: &str) -> bool {
     ends_here(name, Way::Response)
+}
+
+/// Whether a header is none that may come as a trailer: it would be about framing, routing, or what
+/// was decided when the head came (RFC 9110, 6.5.1).
+pub(crate) fn may_not_trail(name: &str) -> bool {
+    ends_here(name, Way::Response)
+        || matches!(
+            name,
+            "authorization"
+                | "cache-control"
+                | "content-encoding"
+                | "content-length"
+                | "content-range"
+                | "content-type"
+                | "expect"
+                | "host"
+                | "set-cookie"
+                | "trailer"
+        )
 }
 
 /// Whether `Connection` may name this header as one that ends here. Framing and `Host` are not its to

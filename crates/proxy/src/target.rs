@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::net::Ipv6Addr;
 
 use ferryway_model::normal_path;
-use http::header::HOST;
+use http::header::{CONTENT_LENGTH, HOST};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Uri, Version};
 
@@ -23,7 +23,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Reads a request's head. (Its framing was read with it; HTTP/2 has none in its headers.)
+    /// Reads a request's head. (HTTP/1's framing was read with it.)
     pub(crate) fn read<B>(head: &Request<B>, known: &KnownHost) -> Result<Self, Refusal> {
         if head.method() == Method::CONNECT {
             return Err(Refusal::BadRequest("CONNECT Is Not Served"));
@@ -34,6 +34,9 @@ impl Target {
             .is_some_and(|it| it.as_str().len() > URI_BYTES_MAX)
         {
             return Err(Refusal::UriTooLong);
+        }
+        if head.version() == Version::HTTP_2 {
+            read_http2(head)?;
         }
         let host = read_host(head, known)?;
         let normal = match normal_path(head.uri().path()) {
@@ -62,7 +65,10 @@ impl Target {
     /// Turns the client's URI into what goes upstream: the path in normal form without the base
     /// path, and the query as it was.
     pub(crate) fn rewrite(&self, uri: &mut Uri, base_path: &str) -> Result<(), Refusal> {
-        let own = self.normal.is_none() && base_path.is_empty();
+        // `http://k.io?q` and an HTTP/2 path of `?q` have an empty path, which is sent as `/`.
+        let whole = |it: &PathAndQuery| it.as_str().starts_with('/');
+        let own =
+            self.normal.is_none() && base_path.is_empty() && uri.path_and_query().is_none_or(whole);
         if own && uri.authority().is_none() {
             return Ok(());
         }
@@ -103,6 +109,20 @@ impl KnownHost {
         }
         good
     }
+}
+
+/// What the reader of HTTP/2 lets pass that HTTP/1 cannot carry. (It holds a length against the
+/// body, but takes an empty one for 0 and a repeated one for one.)
+fn read_http2<B>(head: &Request<B>) -> Result<(), Refusal> {
+    let mut lengths = head.headers().get_all(CONTENT_LENGTH).iter();
+    if lengths.next().is_some_and(HeaderValue::is_empty) || lengths.next().is_some() {
+        return Err(Refusal::BadRequest("Length Is Malformed"));
+    }
+    let query = head.uri().query().unwrap_or_default();
+    if !query.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Refusal::BadRequest("Query Is Malformed"));
+    }
+    Ok(())
 }
 
 /// One host, well-formed, and the same wherever it is said.
@@ -327,6 +347,7 @@ mod tests {
         rewritten("/%61/./b?q", "", "/a/b?q");
         rewritten("http://k.io/a?b", "", "/a?b");
         rewritten("http://k.io", "", "/");
+        rewritten("http://k.io?a", "", "/?a");
         rewritten("/v1/a?b", "/v1", "/a?b");
         rewritten("/v1", "/v1", "/");
         rewritten("/v1?b", "/v1", "/?b");

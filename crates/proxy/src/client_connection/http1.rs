@@ -154,7 +154,8 @@ impl Http1 {
             inner.headers = inner.buffers.headers();
         }
         loop {
-            h1::skip_empty_lines(&mut inner.read);
+            let skipped = h1::skip_empty_lines(&mut inner.read);
+            seen = usize::saturating_sub(seen, skipped);
             match h1::read_request(&mut inner.read, seen, &mut inner.headers) {
                 Ok(Some(head)) => return Poll::Ready(Ok(Some(inner.asked(head, self)))),
                 Ok(None) if inner.read.len() >= HEAD_BYTES_MAX => {
@@ -168,6 +169,10 @@ impl Http1 {
                 Poll::Ready(Ok(read)) if read > 0 => inner.client.has_read(),
                 Poll::Ready(_left) => return Poll::Ready(Ok(None)),
                 Poll::Pending => {
+                    if !inner.read.is_empty() {
+                        // It has begun, perhaps behind the request before: its time runs.
+                        inner.client.has_read();
+                    }
                     inner.rest();
                     return Poll::Pending;
                 }
@@ -226,7 +231,12 @@ impl Http1 {
             && self.has_all(&body);
         write_head(&head, manner, framing, keeps, &worker.date(), out.text());
         head.headers.clear();
-        self.0.borrow_mut().headers = head.headers;
+        {
+            let mut inner = self.0.borrow_mut();
+            inner.headers = head.headers;
+            // It would come in the middle of the answer.
+            inner.owes_continue = false;
+        }
         let body = Some(body).filter(|_| framing.has_body());
         (body, framing, keeps)
     }

@@ -3,7 +3,7 @@
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::HeaderMap;
 
-use super::head::{Malformed, read_headers};
+use super::head::{Malformed, head_end, read_headers};
 
 /// Takes a body out of the bytes that follow its head.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,7 +163,10 @@ fn read_size(buffer: &mut BytesMut) -> Result<Option<u64>, Malformed> {
     let Some(line) = buffer[..end].strip_suffix(b"\r") else {
         return Err(Malformed);
     };
-    if line.len() > CHUNK_LINE_BYTES_MAX || line.contains(&b'\r') || !is_size_line(line) {
+    // Blanks lead to an extension: alone they are only the beginning of a line.
+    let ends_blank = matches!(line.last(), Some(b' ' | b'\t')) && !line.contains(&b';');
+    let wrong = ends_blank || line.contains(&b'\r') || !is_size_line(line);
+    if line.len() > CHUNK_LINE_BYTES_MAX || wrong {
         return Err(Malformed);
     }
     let digits = line
@@ -211,9 +214,9 @@ fn read_trailers(buffer: &mut BytesMut) -> Result<Option<Option<HeaderMap>>, Mal
         buffer.advance(2);
         return Ok(Some(None));
     }
-    match memchr::memmem::find(buffer, b"\r\n\r\n") {
+    match head_end(buffer, 0)? {
         Some(end) if end <= TRAILER_BYTES_MAX => {
-            let lines = buffer.split_to(end + 4).freeze();
+            let lines = buffer.split_to(end).freeze();
             let mut trailers = HeaderMap::new();
             read_headers(&lines, &lines, &mut trailers)?;
             Ok(Some(Some(trailers)))
@@ -301,6 +304,10 @@ mod tests {
             "+1\r\n",
             "0x1\r\n",
             " 1\r\n",
+            "1 \r\n",
+            "1\t\r\n",
+            "0\r\n\n",
+            "0\r\nx: 1\n",
             "1 1\r\n",
             "\r\n",
             "1\n",

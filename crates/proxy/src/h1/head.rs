@@ -9,7 +9,7 @@ use httparse::{EMPTY_HEADER, Header, ParserConfig};
 use smallvec::SmallVec;
 
 use super::decode::Decoder;
-use crate::headers::{ends_before_client, may_end_here};
+use crate::headers::{ends_before_client, may_end_here, may_not_trail};
 
 /// What was read is no HTTP/1.1, or could be taken in two ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,10 @@ pub(crate) fn read_response(
     request: &Method,
     headers: &mut HeaderMap,
 ) -> Result<Option<ResponseHead>, Malformed> {
+    // Only a server passes over empty lines; here they are left from whatever came before.
+    if buffer.first().is_some_and(|first| *first != b'H') {
+        return Err(Malformed);
+    }
     let Some(end) = head_end(buffer, 0)? else {
         return Ok(None);
     };
@@ -73,7 +77,7 @@ pub(crate) fn read_response(
     }))
 }
 
-/// Reads lines of headers, up to the empty one, as trailers are.
+/// Reads lines of trailers, up to the empty one; headers that are none are left out.
 pub(super) fn read_headers(
     lines: &[u8],
     bytes: &Bytes,
@@ -85,7 +89,7 @@ pub(super) fn read_headers(
     let mut parsed = [EMPTY_HEADER; HEADERS_MAX];
     match httparse::parse_headers(lines, &mut parsed) {
         Ok(httparse::Status::Complete((length, parsed))) if length == lines.len() => {
-            fill(bytes, parsed, headers, |_| false).map(|_facts| ())
+            fill(bytes, parsed, headers, may_not_trail).map(|_facts| ())
         }
         _ => Err(Malformed),
     }

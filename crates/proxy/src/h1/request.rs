@@ -8,7 +8,7 @@ use httparse::ParserConfig;
 
 use super::decode::Decoder;
 use super::head::{Facts, HEADERS_MAX, Malformed, fill, head_end};
-use crate::settings::URI_BYTES_MAX;
+use crate::settings::{HEAD_BYTES_MAX, URI_BYTES_MAX};
 
 /// A request's head, but for its headers.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(crate) struct RequestHead {
 pub(crate) enum HeadError {
     /// It is malformed.
     Malformed,
-    /// It has too many headers.
+    /// It is too long, or has too many headers.
     TooLarge,
     /// Its target is too long.
     UriTooLong,
@@ -42,11 +42,13 @@ impl From<Malformed> for HeadError {
     }
 }
 
-/// Takes off the empty lines that old clients send after a body (RFC 9112, 2.2).
-pub(crate) fn skip_empty_lines(buffer: &mut BytesMut) {
+/// Takes off the empty lines that old clients send after a body (RFC 9112, 2.2); how many bytes.
+pub(crate) fn skip_empty_lines(buffer: &mut BytesMut) -> usize {
+    let before = buffer.len();
     while buffer.starts_with(b"\r\n") {
         buffer.advance(2);
     }
+    before - buffer.len()
 }
 
 /// Reads a request's head from the front of `buffer`, headers into `headers`; none if there is not
@@ -59,6 +61,9 @@ pub(crate) fn read_request(
     let Some(end) = head_end(buffer, seen)? else {
         return Ok(None);
     };
+    if end > HEAD_BYTES_MAX {
+        return Err(HeadError::TooLarge);
+    }
     let bytes = buffer.split_to(end).freeze();
     let mut lines = [const { MaybeUninit::uninit() }; HEADERS_MAX];
     let mut parsed = httparse::Request::new(&mut []);
@@ -243,7 +248,7 @@ mod tests {
     #[test]
     fn empty_lines_before_a_head() {
         let mut buffer = BytesMut::from("\r\n\r\nGET");
-        skip_empty_lines(&mut buffer);
+        assert_eq!(skip_empty_lines(&mut buffer), 4);
         assert_eq!(&buffer[..], b"GET");
     }
 }

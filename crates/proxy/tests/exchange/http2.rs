@@ -11,9 +11,9 @@ use tokio::net::TcpStream;
 use crate::support::gateway::block_on;
 use crate::support::{Gateway, plain, service};
 
-type Sender = SendRequest<Full<Bytes>>;
+pub(crate) type Sender = SendRequest<Full<Bytes>>;
 
-async fn connect(gateway: &Gateway) -> Sender {
+pub(crate) async fn connect(gateway: &Gateway) -> Sender {
     let socket = TcpStream::connect(gateway.address)
         .await
         .expect("it listens");
@@ -40,6 +40,16 @@ async fn ask(sender: &mut Sender, request: Request<Full<Bytes>>) -> (u16, String
         head.status.as_u16(),
         code.unwrap_or_else(|| String::from_utf8_lossy(&body).into_owned()),
     )
+}
+
+/// The status, or none where the stream is reset.
+pub(crate) async fn ask_or_reset(
+    sender: &mut Sender,
+    request: Request<Full<Bytes>>,
+) -> Option<u16> {
+    let response = sender.send_request(request).await.ok()?;
+    let status = response.status().as_u16();
+    response.into_body().collect().await.ok().map(|_| status)
 }
 
 fn get(uri: &str) -> Request<Full<Bytes>> {

@@ -11,6 +11,7 @@
 mod support;
 
 mod drain;
+mod hostile;
 mod http1;
 mod http2;
 mod metrics;

@@ -99,6 +99,30 @@ impl Upstream {
         self.go.send(()).expect("the upstream plays");
     }
 
+    /// What came up to a request for this target, as `METHOD target body` of each. What the gateway
+    /// itself cut off is passed over: nobody takes that for a request.
+    #[track_caller]
+    pub(crate) fn seen_before(&self, target: &str) -> Vec<String> {
+        let mut seen = Vec::new();
+        loop {
+            match self.event() {
+                Event::Request { head, body, .. } => {
+                    let (method, rest) = head.split_once(' ').unwrap_or_default();
+                    let (asked, _) = rest.split_once(' ').unwrap_or_default();
+                    if asked == target {
+                        return seen;
+                    }
+                    let body = String::from_utf8_lossy(&body);
+                    seen.push(format!("{method} {asked} {body}").trim_end().to_owned());
+                }
+                Event::Malformed(why) if !why.starts_with("cut off") => {
+                    seen.push(format!("malformed: {why}"));
+                }
+                Event::Malformed(_) | Event::Closed { .. } => {}
+            }
+        }
+    }
+
     /// Whether nothing has happened that was not asked for.
     pub(crate) fn is_quiet(&self) -> bool {
         self.events.try_recv().is_err()
@@ -188,7 +212,15 @@ fn read_request(
     let Some(head) = read_until(socket, rest, b"\r\n\r\n")? else {
         return Ok(None);
     };
-    let head = String::from_utf8(head).map_err(|_| "a head that is no text".to_owned())?;
+    let mut lines = [httparse::EMPTY_HEADER; 200];
+    if !httparse::Request::new(&mut lines)
+        .parse(&head)
+        .is_ok_and(|it| it.is_complete())
+    {
+        return Err(format!("no head: {:?}", String::from_utf8_lossy(&head)));
+    }
+    // What is beyond ASCII may be in the values of headers, and is not looked at.
+    let head = head.iter().copied().map(char::from).collect::<String>();
     let framing = strict_head(&head)?;
     let body = match framing {
         _ if !with_body => Vec::new(),
@@ -251,7 +283,7 @@ fn strict_head(head: &str) -> Result<Framing, String> {
 fn read_chunks(socket: &mut TcpStream, rest: &mut Vec<u8>) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     loop {
-        let line = read_until(socket, rest, b"\r\n")?.ok_or("chunks that end early")?;
+        let line = read_until(socket, rest, b"\r\n")?.ok_or("cut off: chunks that end early")?;
         let size = std::str::from_utf8(&line).unwrap_or_default().trim_end();
         let length = usize::from_str_radix(size, 16).map_err(|_| format!("a chunk of {size:?}"))?;
         let chunk = read_exactly(socket, rest, length + 2)?;
@@ -272,7 +304,10 @@ fn read_exactly(
 ) -> Result<Vec<u8>, String> {
     while rest.len() < length {
         if !read_more(socket, rest)? {
-            return Err(format!("a body of {} instead of {length}", rest.len()));
+            return Err(format!(
+                "cut off: a body of {} instead of {length}",
+                rest.len()
+            ));
         }
     }
     Ok(rest.drain(..length).collect())
@@ -291,10 +326,7 @@ fn read_until(
         if !read_more(socket, rest)? {
             return match rest.is_empty() {
                 true => Ok(None),
-                false => Err(format!(
-                    "a message cut off: {:?}",
-                    String::from_utf8_lossy(rest)
-                )),
+                false => Err(format!("cut off: {:?}", String::from_utf8_lossy(rest))),
             };
         }
     }
