@@ -2,7 +2,9 @@
 //! reads it; whatever it refuses becomes a fault with its place.
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 
 use bytes::Bytes;
 use ferryway_model::{
@@ -26,8 +28,55 @@ pub type Content = BTreeMap<Digest, Bytes>;
 /// Most faults that one entry gives rise to.
 const FAULTS_PER_ENTRY_MAX: usize = 8;
 
+/// What became of the reading of an entry's content.
+pub(crate) type Read<'e> = (&'e Key, Result<Loaded, Vec<Fault>>);
+
+/// Most threads that read.
+const THREADS_MAX: usize = 8;
+/// Fewer entries than this are not worth a thread.
+const ENTRIES_OF_THREAD_MIN: usize = 32;
+
+/// Reads the content of entries, in their order; of many, on several threads: a start reads all
+/// that there is, and clients wait for it.
+pub(crate) fn load_all<'e>(entries: &[(&'e Key, &'e Entry)], content: &Content) -> Vec<Read<'e>> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let threads = cores
+        .min(THREADS_MAX)
+        .min(entries.len() / ENTRIES_OF_THREAD_MIN);
+    load_on(threads, entries, content)
+}
+
+fn load_on<'e>(
+    threads: usize,
+    entries: &[(&'e Key, &'e Entry)],
+    content: &Content,
+) -> Vec<Read<'e>> {
+    let read = |part: &[(&'e Key, &'e Entry)]| -> Vec<Read<'e>> {
+        let part = part.iter();
+        part.map(|(key, entry)| (*key, load(key, entry, content)))
+            .collect()
+    };
+    if threads < 2 || entries.is_empty() {
+        return read(entries);
+    }
+    let parts = entries.chunks(entries.len().div_ceil(threads));
+    thread::scope(|scope| {
+        let reading = |part| {
+            let thread = thread::Builder::new().name("load".to_owned());
+            (part, thread.spawn_scoped(scope, move || read(part)))
+        };
+        let reading: Vec<_> = parts.map(reading).collect();
+        let results = reading.into_iter().flat_map(|(part, thread)| match thread {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            // There is no thread to be had: slower, and not worse.
+            Err(_) => read(part),
+        });
+        results.collect()
+    })
+}
+
 /// Reads an entry's content.
-pub(crate) fn load(key: &Key, entry: &Entry, content: &Content) -> Result<Loaded, Vec<Fault>> {
+fn load(key: &Key, entry: &Entry, content: &Content) -> Result<Loaded, Vec<Fault>> {
     let loaded = match entry {
         Entry::Registry(RegistryEntry { content: digest }) => {
             load_registry(&key.name, *digest, content).map(Loaded::Registry)
@@ -141,4 +190,39 @@ fn fault(key: &Key, entry: &Entry, problem: Problem) -> Fault {
         evidence: None,
     };
     fault.clipped()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Variant, view_of};
+
+    /// However many threads read, each entry is read as it is alone, and they stay in order.
+    #[track_caller]
+    fn check(count: u8, threads: usize) {
+        let names: Vec<String> = (0..count).map(|n| format!("s{n}")).collect();
+        let variant = |n: u8| match n % 7 {
+            3 => Variant::Unreadable(n),
+            _ => Variant::Good(n),
+        };
+        let names = names.iter().map(String::as_str);
+        let services: Vec<_> = names.zip((0..).map(variant)).collect();
+        let (view, content) = view_of(&services);
+        let entries: Vec<_> = view.entries().collect();
+        let all = load_on(threads, &entries, &content);
+        assert_eq!(all.len(), usize::from(count));
+        for ((key, entry), (read_key, read)) in entries.into_iter().zip(all) {
+            let alone = load(key, entry, &content);
+            assert_eq!((key, format!("{alone:?}")), (read_key, format!("{read:?}")));
+        }
+    }
+
+    #[test]
+    fn threads_change_nothing() {
+        for threads in [1, 2, 3, 8] {
+            for count in [0, 1, 2, 7, 100] {
+                check(count, threads);
+            }
+        }
+    }
 }

@@ -9,7 +9,7 @@ use super::Session;
 use super::event::{Action, Atoms, Desired, Record};
 use super::step::{Intent, Plan, Work};
 use crate::candidate::{Applied, Candidate, Changed};
-use crate::load::{Loaded, dangling, load};
+use crate::load::{Loaded, dangling, load_all};
 
 impl Session {
     /// Reads the content of what changes and offers it; what cannot be read is rejected.
@@ -24,11 +24,12 @@ impl Session {
         }
         let mut loaded = BTreeMap::new();
         let mut faults = Vec::new();
-        for (key, entry) in &plan.changes {
-            let Some(entry) = entry else {
-                continue;
-            };
-            match load(key, entry, &step.content) {
+        let changes = plan.changes.iter();
+        let entries: Vec<_> = changes
+            .filter_map(|(key, entry)| Some((key, entry.as_ref()?)))
+            .collect();
+        for (key, read) in load_all(&entries, &step.content) {
+            match read {
                 Ok(content) => {
                     loaded.insert(key.clone(), content);
                 }
