@@ -25,7 +25,15 @@ use cells::{BOUNDS_MICROS, Cell, Codes, Histogram};
 pub struct Metrics {
     workers: Box<[WorkerMetrics]>,
     unmatched: RouteMetrics,
-    routes: Mutex<HashMap<Labels, Weak<RouteMetrics>>>,
+    routes: Mutex<Series>,
+}
+
+/// The series of routes, to be found again.
+#[derive(Debug, Default)]
+struct Series {
+    known: HashMap<Labels, Weak<RouteMetrics>>,
+    /// How many were left when those of removed routes were last dropped.
+    left: usize,
 }
 
 /// What is counted of one route.
@@ -82,11 +90,11 @@ impl Metrics {
         let version = version.map_or("", VersionNumber::as_str);
         let labels = labels(service.as_str(), version, route.as_str());
         let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = routes.get(&labels).and_then(Weak::upgrade) {
+        if let Some(known) = routes.known.get(&labels).and_then(Weak::upgrade) {
             return known;
         }
         let new = Arc::new(RouteMetrics::new(labels.clone(), self.workers.len()));
-        routes.insert(labels, Arc::downgrade(&new));
+        routes.insert(labels, &new);
         new
     }
 
@@ -95,8 +103,8 @@ impl Metrics {
         self.render_workers(out);
         let mut routes: Vec<Arc<RouteMetrics>> = {
             let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-            routes.retain(|_, route| route.strong_count() > 0);
-            routes.values().filter_map(Weak::upgrade).collect()
+            routes.drop_removed();
+            routes.known.values().filter_map(Weak::upgrade).collect()
         };
         routes.sort_by(|a, b| a.labels.cmp(&b.labels));
         let all = || std::iter::once(&self.unmatched).chain(routes.iter().map(Arc::as_ref));
@@ -209,6 +217,25 @@ impl WorkerMetrics {
         self.refusals[refusal.index()].add(1);
     }
 }
+
+impl Series {
+    /// Every version brings series of its own, and nobody may ever ask for them: those of removed
+    /// routes are dropped when they could be half of all.
+    fn insert(&mut self, labels: Labels, series: &Arc<RouteMetrics>) {
+        if self.known.len() >= 2 * self.left.max(SERIES_KEPT) {
+            self.drop_removed();
+        }
+        self.known.insert(labels, Arc::downgrade(series));
+    }
+
+    fn drop_removed(&mut self) {
+        self.known.retain(|_, series| series.strong_count() > 0);
+        self.left = self.known.len();
+    }
+}
+
+/// So few series are not worth a look at which of them are of removed routes.
+const SERIES_KEPT: usize = 1_000;
 
 impl RouteMetrics {
     fn new(labels: Labels, workers: usize) -> Self {
@@ -339,6 +366,20 @@ mod tests {
         assert!(render(&metrics).contains(series));
         drop(again);
         assert!(!render(&metrics).contains("service=\"s\""));
+    }
+
+    #[test]
+    fn series_of_removed_routes_go_though_nobody_asks() {
+        let metrics = Metrics::new(1);
+        let kept = metrics.route(&name("kept"), None, &name("r"));
+        for version in 0..10 * SERIES_KEPT {
+            let version = version.to_string().parse().unwrap();
+            drop(metrics.route(&name("s"), Some(&version), &name("r")));
+        }
+        let known = metrics.routes.lock().unwrap().known.len();
+        assert!(known <= 2 * SERIES_KEPT, "{known} are kept");
+        let again = metrics.route(&name("kept"), None, &name("r"));
+        assert!(Arc::ptr_eq(&kept, &again));
     }
 
     #[test]
