@@ -10,10 +10,12 @@
 //! Absent on purpose: an instance's configuration, which is flags, and anything that a control
 //! plane could not send again.
 
+mod aside;
 mod error;
 mod export;
 mod kept;
 mod open;
+mod owner;
 mod tables;
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,10 @@
 //! Opening: whatever is in the folder, a gateway can start with it.
 
 use std::error::Error;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use ferryway_model::{Name, View};
@@ -12,31 +12,21 @@ use ferryway_proto::{Position, Source};
 use ferryway_runtime::Random;
 use jiff::Timestamp;
 use redb::Database;
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
+use super::aside::set_aside;
 use super::error::{DiskError, guarded};
 use super::export::{Export, ExportError};
 use super::kept::Kept;
+use super::owner::{known_owner, new_owner};
 use super::tables::{self, Boot, Loaded, Pointer};
 use super::write::{Written, write_boot};
-use super::{
-    CRASHES_MAX, DATABASE, EXPORT, IDENTITY, Identity, InstanceDisk, Opened, Opener, Update,
-};
+use super::{CRASHES_MAX, DATABASE, EXPORT, Identity, InstanceDisk, Opened, Opener, Update};
 use crate::hold::Hold;
 use crate::load::Content;
 use crate::session::{Atoms, Desired, Effective, Saved};
 
 /// Memory for pages of the database, in bytes. Everything is read once, at the start.
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
-
-/// Who owns a data folder.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Owner {
-    instance: Uuid,
-    group: Name,
-}
 
 impl InstanceDisk {
     /// Opens the data folder of an instance of `group`, and makes it where there is none. Counts
@@ -338,80 +328,4 @@ fn crash_loop(desired: Option<Desired>, position: Position, view: View, loaded: 
             holds: Arc::new(holds),
         }),
     }
-}
-
-/// Gives a damaged database another name. It is kept for whoever wants to know.
-fn set_aside(path: &Path, now: Timestamp, reason: &str) -> Result<(), DiskError> {
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(format!(".corrupt-{}", now.as_second()));
-    let aside = PathBuf::from(aside);
-    tracing::error!(reason, aside = %aside.display(), "the database is damaged and set aside");
-    fs::rename(path, &aside).map_err(|source| DiskError::io("set aside", path, source))
-}
-
-/// Who the folder belongs to, if it says so.
-fn known_owner(dir: &Path, group: &Name) -> Result<Option<Owner>, DiskError> {
-    let path = dir.join(IDENTITY);
-    match fs::read(&path) {
-        Ok(bytes) => match serde_json::from_slice::<Owner>(&bytes) {
-            Ok(owner) if owner.group == *group => Ok(Some(owner)),
-            Ok(owner) => Err(DiskError::OtherGroup {
-                dir: dir.to_owned(),
-                has: owner.group,
-                asked: group.clone(),
-            }),
-            Err(error) => {
-                tracing::error!(%error, "the identity is damaged; a new one is made");
-                Ok(None)
-            }
-        },
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(DiskError::io("read", &path, source)),
-    }
-}
-
-/// Says for the first time who the folder belongs to.
-fn new_owner(
-    dir: &Path,
-    group: &Name,
-    now: Timestamp,
-    random: &mut Random,
-) -> Result<Owner, DiskError> {
-    let path = dir.join(IDENTITY);
-    let owner = Owner {
-        instance: new_instance(now, random),
-        group: group.clone(),
-    };
-    let bytes =
-        serde_json::to_vec(&owner).map_err(|error| DiskError::damaged(error.to_string()))?;
-    write_whole(&path, &bytes).map_err(|source| DiskError::io("write", &path, source))?;
-    Ok(owner)
-}
-
-/// A UUID of version 7.
-fn new_instance(now: Timestamp, random: &mut Random) -> Uuid {
-    let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
-    let mut bytes = [0; 10];
-    for chunk in bytes.chunks_mut(8) {
-        let word = random.next_u64().to_le_bytes();
-        chunk.copy_from_slice(&word[..chunk.len()]);
-    }
-    uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid()
-}
-
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("new");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    if let Some(dir) = path.parent() {
-        File::open(dir)?.sync_all()?;
-    }
-    Ok(())
 }

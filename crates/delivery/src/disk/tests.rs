@@ -369,6 +369,23 @@ fn a_damaged_database_is_kept_under_another_name_and_the_instance_is_the_same() 
 }
 
 #[test]
+fn the_newest_damaged_databases_are_kept() {
+    let dir = TempDir::new().unwrap();
+    for second in 10..16 {
+        fs::write(dir.path().join(DATABASE), b"garbage").unwrap();
+        let now = jiff::Timestamp::from_second(second).unwrap();
+        let mut random = ferryway_runtime::Random::seeded(1);
+        InstanceDisk::open(dir.path(), &name("test"), now, &mut random).unwrap();
+    }
+    let files = fs::read_dir(dir.path()).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let mut aside: Vec<_> = names.filter(|name| name.contains("corrupt")).collect();
+    aside.sort_unstable();
+    let expect = [13, 14, 15].map(|second| format!("{DATABASE}.corrupt-{second}"));
+    assert_eq!(aside, expect);
+}
+
+#[test]
 fn without_an_export_a_damaged_database_is_an_empty_start() {
     let dir = TempDir::new().unwrap();
     fs::write(dir.path().join(DATABASE), b"not a database").unwrap();

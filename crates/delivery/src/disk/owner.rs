@@ -1,0 +1,90 @@
+//! Who a data folder belongs to.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use ferryway_model::Name;
+use ferryway_runtime::Random;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::IDENTITY;
+use super::error::DiskError;
+
+/// Who owns a data folder.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Owner {
+    pub(super) instance: Uuid,
+    group: Name,
+}
+
+/// Who the folder belongs to, if it says so.
+pub(super) fn known_owner(dir: &Path, group: &Name) -> Result<Option<Owner>, DiskError> {
+    let path = dir.join(IDENTITY);
+    match fs::read(&path) {
+        Ok(bytes) => match serde_json::from_slice::<Owner>(&bytes) {
+            Ok(owner) if owner.group == *group => Ok(Some(owner)),
+            Ok(owner) => Err(DiskError::OtherGroup {
+                dir: dir.to_owned(),
+                has: owner.group,
+                asked: group.clone(),
+            }),
+            Err(error) => {
+                tracing::error!(%error, "the identity is damaged; a new one is made");
+                Ok(None)
+            }
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(DiskError::io("read", &path, source)),
+    }
+}
+
+/// Says for the first time who the folder belongs to.
+pub(super) fn new_owner(
+    dir: &Path,
+    group: &Name,
+    now: Timestamp,
+    random: &mut Random,
+) -> Result<Owner, DiskError> {
+    let path = dir.join(IDENTITY);
+    let owner = Owner {
+        instance: new_instance(now, random),
+        group: group.clone(),
+    };
+    let bytes =
+        serde_json::to_vec(&owner).map_err(|error| DiskError::damaged(error.to_string()))?;
+    write_whole(&path, &bytes).map_err(|source| DiskError::io("write", &path, source))?;
+    Ok(owner)
+}
+
+/// A UUID of version 7.
+fn new_instance(now: Timestamp, random: &mut Random) -> Uuid {
+    let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
+    let mut bytes = [0; 10];
+    for chunk in bytes.chunks_mut(8) {
+        let word = random.next_u64().to_le_bytes();
+        chunk.copy_from_slice(&word[..chunk.len()]);
+    }
+    uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid()
+}
+
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    if let Some(dir) = path.parent() {
+        File::open(dir)?.sync_all()?;
+    }
+    Ok(())
+}
