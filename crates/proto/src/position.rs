@@ -17,7 +17,7 @@ use crate::wire;
 pub struct Epoch {
     /// The store's identity.
     pub store: Uuid,
-    /// How often it was restored from a copy.
+    /// Rises with each restore from a copy, also from the same one; 0: never restored.
     pub restores: u64,
 }
 
