@@ -7,7 +7,7 @@ use crate::sh::{self, Failure};
 use crate::workspace;
 
 /// Builds and runs the benchmark that the first argument names; the others are its own. `all` runs
-/// each, one after another.
+/// each, one after another, as it is without arguments; `--save` reaches those that know it.
 pub(crate) fn run(mut args: Vec<OsString>) -> Result<(), Failure> {
     let names: Vec<&str> = BENCHMARKS.iter().map(|it| it.name).collect();
     if args.is_empty() {
@@ -24,7 +24,15 @@ pub(crate) fn run(mut args: Vec<OsString>) -> Result<(), Failure> {
         let why = format!("no benchmark `{name}`: there are {}, all", names.join(", "));
         return Err(Failure::Usage(why));
     }
-    wanted.into_iter().try_for_each(|it| it.run(&args))
+    if name != "all" {
+        return wanted.into_iter().try_for_each(|it| it.run(&args));
+    }
+    if let Some(other) = args.iter().find(|arg| *arg != "--save") {
+        let other = other.to_string_lossy();
+        return Err(Failure::Usage(format!("bench all takes no `{other}`")));
+    }
+    let args_of = |it: &Benchmark| if it.saves { &args[..] } else { &[] };
+    wanted.into_iter().try_for_each(|it| it.run(args_of(it)))
 }
 
 /// A program of the package `ferryway-bench`.
@@ -34,6 +42,8 @@ struct Benchmark {
     helpers: &'static [&'static str],
     /// Whether it starts the programs of Ferryway.
     programs: bool,
+    /// Whether it keeps its report when told to `--save`.
+    saves: bool,
 }
 
 const BENCHMARKS: [Benchmark; 4] = [
@@ -41,21 +51,25 @@ const BENCHMARKS: [Benchmark; 4] = [
         name: "find",
         helpers: &[],
         programs: false,
+        saves: false,
     },
     Benchmark {
         name: "compare",
         helpers: &["bare_proxy"],
         programs: false,
+        saves: false,
     },
     Benchmark {
         name: "publish",
         helpers: &[],
         programs: true,
+        saves: true,
     },
     Benchmark {
         name: "reload",
         helpers: &[],
         programs: true,
+        saves: true,
     },
 ];
 
