@@ -86,12 +86,9 @@ impl Definition {
         name: Option<&Name>,
     ) -> Result<(Sealed<Self>, Meta), Vec<Problem>> {
         let mut walk = Walk::new();
-        let read = walk.object(body, At::Root).and_then(|mut object| {
-            let meta = Meta::read(&mut walk, &mut object);
-            let definition = Self::read(&mut walk, &mut object, name);
-            object.finish(&mut walk, ADDED_BY_ANSWERS);
-            Some((definition?, meta))
-        });
+        let read = walk
+            .object(body, At::Root)
+            .and_then(|object| Self::read_service(&mut walk, object, name));
         let (definition, meta) = walk.finish(read)?;
         Ok((definition.sealed()?, meta))
     }
@@ -103,20 +100,41 @@ impl Definition {
     /// All problems, each with its place.
     pub fn parse(body: &Value, name: Option<&Name>) -> Result<Sealed<Self>, Vec<Problem>> {
         let mut walk = Walk::new();
-        let read = walk.object(body, At::Root).and_then(|mut object| {
-            for field in ["title", "description", "labels"] {
-                if object.has(field) {
-                    let message =
-                        "belongs to the service in the hub; a published definition has none";
-                    object.take(field);
-                    walk.note(Code::UnknownField, &object.field(field), message);
-                }
-            }
-            let definition = Self::read(&mut walk, &mut object, name);
-            object.finish(&mut walk, ADDED_BY_ANSWERS);
-            definition
-        });
+        let read = walk
+            .object(body, At::Root)
+            .and_then(|object| Self::read_portable(&mut walk, object, name));
         walk.finish(read)?.sealed()
+    }
+
+    /// Reads what is left of an object, from which its first fields may have been taken, as the
+    /// hub's service.
+    pub(crate) fn read_service(
+        walk: &mut Walk,
+        mut object: Object<'_>,
+        name: Option<&Name>,
+    ) -> Option<(Self, Meta)> {
+        let meta = Meta::read(walk, &mut object);
+        let definition = Self::read(walk, &mut object, name);
+        object.finish(walk, ADDED_BY_ANSWERS);
+        Some((definition?, meta))
+    }
+
+    /// Reads an object as what a group runs: a definition and nothing of the hub's.
+    pub(crate) fn read_portable(
+        walk: &mut Walk,
+        mut object: Object<'_>,
+        name: Option<&Name>,
+    ) -> Option<Self> {
+        for field in ["title", "description", "labels"] {
+            if object.has(field) {
+                let message = "belongs to the service in the hub; a published definition has none";
+                object.take(field);
+                walk.note(Code::UnknownField, &object.field(field), message);
+            }
+        }
+        let definition = Self::read(walk, &mut object, name);
+        object.finish(walk, ADDED_BY_ANSWERS);
+        definition
     }
 
     /// Reads canonical bytes, as they come from the store, the wire or the disk. Stricter than
@@ -155,7 +173,11 @@ impl Definition {
         value
     }
 
-    fn sealed(self) -> Result<Sealed<Self>, Vec<Problem>> {
+    /// The definition with its canonical bytes and digest.
+    ///
+    /// # Errors
+    /// It is too large with its defaults filled in.
+    pub(crate) fn sealed(self) -> Result<Sealed<Self>, Vec<Problem>> {
         let sealed = Sealed::new(self, Self::to_value);
         if sealed.bytes.len() <= DEFINITION_BYTES_MAX {
             return Ok(sealed);
@@ -218,25 +240,26 @@ impl<T> Sealed<T> {
     }
 }
 
-/// Reads a resource's name: the body's, or the URL's where the body has none.
+/// Reads a resource's name: the body's, or where the body has none the one that stands outside of
+/// it already, in the URL or in the document around it.
 pub(crate) fn read_name(
     walk: &mut Walk,
     object: &mut Object<'_>,
-    url: Option<&Name>,
+    outside: Option<&Name>,
 ) -> Option<Name> {
-    let Some(url) = url else {
+    let Some(outside) = outside else {
         let value = object.need(walk, "name")?;
         return walk.parsed(value, &object.field("name"));
     };
     if let Some(value) = object.take("name")
         && let Some(name) = walk.parsed::<Name>(value, &object.field("name"))
-        && name != *url
+        && name != *outside
     {
         let message =
-            format!("is {name:?}, but the URL says {url:?}; leave it out or make them equal");
+            format!("is {name:?}, but this is about {outside:?}; leave it out or make them equal");
         walk.note(Code::NameMismatch, &object.field("name"), message);
     }
-    Some(url.clone())
+    Some(outside.clone())
 }
 
 /// Reads a list of hosts, as definitions and bindings have it.

@@ -6,7 +6,7 @@ use crate::definition::read_name;
 use crate::meta::Meta;
 use crate::name::Name;
 use crate::problem::Problem;
-use crate::walk::{At, Walk};
+use crate::walk::{At, Object, Walk};
 
 /// A gateway group, as callers set it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,19 +29,28 @@ impl Group {
     /// All problems, each with its place.
     pub fn parse(body: &Value, name: Option<&Name>) -> Result<Self, Vec<Problem>> {
         let mut walk = Walk::new();
-        let read = walk.object(body, At::Root).and_then(|mut object| {
-            let name = read_name(&mut walk, &mut object, name);
-            let meta = Meta::read(&mut walk, &mut object);
-            let enforce = object.take("enforce_publishing");
-            let enforce = enforce.and_then(|v| walk.flag(v, &object.field("enforce_publishing")));
-            object.finish(&mut walk, ADDED_BY_ANSWERS);
-            Some(Self {
-                name: name?,
-                meta,
-                enforce_publishing: enforce.unwrap_or(false),
-            })
-        });
+        let read = walk
+            .object(body, At::Root)
+            .and_then(|object| Self::read(&mut walk, object, name));
         walk.finish(read)
+    }
+
+    /// Reads what is left of an object from which its first fields may have been taken.
+    pub(crate) fn read(
+        walk: &mut Walk,
+        mut object: Object<'_>,
+        name: Option<&Name>,
+    ) -> Option<Self> {
+        let name = read_name(walk, &mut object, name);
+        let meta = Meta::read(walk, &mut object);
+        let enforce = object.take("enforce_publishing");
+        let enforce = enforce.and_then(|v| walk.flag(v, &object.field("enforce_publishing")));
+        object.finish(walk, ADDED_BY_ANSWERS);
+        Some(Self {
+            name: name?,
+            meta,
+            enforce_publishing: enforce.unwrap_or(false),
+        })
     }
 
     /// The group as callers set it.

@@ -12,6 +12,7 @@ mod conflict;
 mod definition;
 mod diff;
 mod digest;
+pub mod document;
 mod group;
 mod host;
 mod json;

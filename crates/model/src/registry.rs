@@ -12,7 +12,7 @@ use crate::limits::{REGISTRY_ENDPOINTS_MAX, TITLE_BYTES_MAX};
 use crate::name::Name;
 use crate::problem::{Code, Problem};
 use crate::span::Span;
-use crate::walk::{At, Walk};
+use crate::walk::{At, Object, Walk};
 
 /// A connection to a service registry, defined in a group. Its title is for people and no part of
 /// what is delivered.
@@ -59,9 +59,11 @@ impl Registry {
         name: Option<&Name>,
     ) -> Result<(Sealed<Self>, String), Vec<Problem>> {
         let mut walk = Walk::new();
-        let read = Self::read(&mut walk, body, name);
+        let read = walk
+            .object(body, At::Root)
+            .and_then(|object| Self::read(&mut walk, object, name, "kind"));
         let (registry, title) = walk.finish(read)?;
-        Ok((Sealed::new(registry, Self::to_value), title))
+        Ok((registry.seal(), title))
     }
 
     /// Reads canonical bytes, as they come from the store, the wire or the disk.
@@ -72,6 +74,12 @@ impl Registry {
         let body = json::parse(bytes).map_err(|problem| vec![problem])?;
         let (sealed, _) = Self::parse(&body, None)?;
         sealed.made_of(bytes, "registry")
+    }
+
+    /// The registry with its canonical bytes and digest.
+    #[must_use]
+    pub fn seal(self) -> Sealed<Self> {
+        Sealed::new(self, Self::to_value)
     }
 
     /// The registry as JSON, with its defaults filled in, without its title.
@@ -145,23 +153,29 @@ impl Registry {
         })
     }
 
-    fn read(walk: &mut Walk, body: &Value, name: Option<&Name>) -> Option<(Self, String)> {
-        let mut object = walk.object(body, At::Root)?;
+    /// Reads what is left of an object from which its first fields may have been taken. `kind` is
+    /// the field that says of which kind the registry is.
+    pub(crate) fn read(
+        walk: &mut Walk,
+        mut object: Object<'_>,
+        name: Option<&Name>,
+        kind: &'static str,
+    ) -> Option<(Self, String)> {
         let name = read_name(walk, &mut object, name);
         let title = object
             .take("title")
             .and_then(|v| walk.text(v, &object.field("title"), TITLE_BYTES_MAX));
-        if let Some(kind) = object.need(walk, "kind") {
-            match walk.text(kind, &object.field("kind"), SHORT_BYTES_MAX) {
+        if let Some(value) = object.need(walk, kind) {
+            match walk.text(value, &object.field(kind), SHORT_BYTES_MAX) {
                 Some("dns") | None => {}
                 Some(later @ ("consul" | "nacos" | "eureka" | "kubernetes" | "etcd" | "file")) => {
-                    walk.unsupported(&object.field("kind"), &format!("registry of kind {later}"));
+                    walk.unsupported(&object.field(kind), &format!("registry of kind {later}"));
                     // Its other fields are its own kind's: they can't be judged.
                     return None;
                 }
                 Some(other) => {
                     let message = format!("{other:?} is no kind of registry; this build knows dns");
-                    walk.note(Code::Invalid, &object.field("kind"), message);
+                    walk.note(Code::Invalid, &object.field(kind), message);
                 }
             }
         }
