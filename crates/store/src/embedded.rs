@@ -3,6 +3,7 @@
 //! - `disk`: the folder, its lock, and opening the file so that nothing in it can panic us;
 //! - `tables`: what is in the file, and how a transaction reads and changes it;
 //! - `writer`: the one thread that writes, and shares a write among those who wait;
+//! - `unsynced`: what that thread told and a crash would lose, for when it has to write it again;
 //! - `history`: the last transactions, in memory, for watches.
 //!
 //! redb allows one writer at a time and readers beside it, so reads go straight to the file, on
@@ -11,6 +12,7 @@
 mod disk;
 mod history;
 mod tables;
+mod unsynced;
 mod writer;
 
 use std::fmt;

@@ -1,4 +1,5 @@
 use std::error::Error;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -28,7 +29,11 @@ pub enum StoreError {
         source: Cause,
     },
     /// The store was written by a build that lays it out in a way this one doesn't know.
-    #[error("the store's file {path} has layout {layout}, which this build does not know", path = path.display())]
+    #[error(
+        "the store's file {path} has layout {layout}, which this build does not know: use the build \
+         that wrote it, or a newer one",
+        path = path.display()
+    )]
     Layout {
         /// The store's file.
         path: PathBuf,
@@ -82,6 +87,28 @@ pub enum StoreError {
     /// The store has been closed.
     #[error("the store is closed")]
     Closed,
+}
+
+impl StoreError {
+    /// Whether there was no room for a write: on the disk, or in what this process may use of it.
+    pub fn is_full(&self) -> bool {
+        let Self::Io { source, .. } = self else {
+            return false;
+        };
+        // redb hands the system's error on in one of its own.
+        let mut cause: Option<&(dyn Error + 'static)> = Some(&**source);
+        while let Some(error) = cause {
+            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            if matches!(
+                kind,
+                Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
+            ) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
 }
 
 /// A shared cause.

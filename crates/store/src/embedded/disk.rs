@@ -70,7 +70,7 @@ impl Place {
             opener,
             _lock: lock,
         };
-        if !place.file().try_exists().map_err(io)? {
+        if !is_there(&place.file()).map_err(io)? {
             let fault = |fault: Fault| fault.on("make", &place.file());
             tables::guarded(|| place.make_file(fresh)).map_err(fault)?;
         }
@@ -129,6 +129,16 @@ fn millis(uuid: Uuid) -> u64 {
         let (seconds, nanos) = at.to_unix();
         seconds.saturating_mul(1_000) + u64::from(nanos / 1_000_000)
     })
+}
+
+/// Also a link that leads nowhere is there: what it should lead to may be on a disk that isn't
+/// mounted, and an empty store in its place would be no help.
+fn is_there(file: &Path) -> io::Result<bool> {
+    match file.symlink_metadata() {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn make_folder(dir: &Path) -> io::Result<()> {

@@ -93,12 +93,12 @@ impl History {
     }
 
     /// Appends the transactions of one write, whose revisions follow the head.
-    pub(super) fn append(&self, events: Vec<Event>) {
+    pub(super) fn append(&self, events: Vec<Arc<Event>>) {
         let mut ring = self.lock();
         for event in events {
             debug_assert_eq!(event.revision, ring.head().next(), "revisions have no gap");
             ring.bytes += bytes(&event);
-            ring.events.push_back(Arc::new(event));
+            ring.events.push_back(event);
             while ring.is_over() {
                 ring.drop_oldest();
             }
@@ -174,7 +174,8 @@ impl Ring {
     }
 }
 
-fn bytes(event: &Event) -> usize {
+/// The bytes of an event's keys and values.
+pub(super) fn bytes(event: &Event) -> usize {
     let change = |change: &Change| {
         change.key.as_str().len() + change.value.as_ref().map_or(0, bytes::Bytes::len)
     };
@@ -195,15 +196,15 @@ mod tests {
     use super::*;
     use crate::Key;
 
-    fn event(revision: u64, key: &str, value_bytes: usize) -> Event {
+    fn event(revision: u64, key: &str, value_bytes: usize) -> Arc<Event> {
         let change = Change {
             key: Key::new(key).unwrap(),
             value: Some(vec![0; value_bytes].into()),
         };
-        Event {
+        Arc::new(Event {
             revision: Revision::new(revision),
             changes: vec![change],
-        }
+        })
     }
 
     #[track_caller]

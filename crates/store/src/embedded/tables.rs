@@ -176,7 +176,7 @@ pub(super) struct Batch {
     txn: WriteTransaction,
     head: Revision,
     revision: Revision,
-    events: Vec<Event>,
+    events: Vec<Arc<Event>>,
 }
 
 impl Batch {
@@ -202,17 +202,40 @@ impl Batch {
         let changes = change(&mut table, txn, revision)?;
         if !changes.is_empty() {
             self.revision = revision;
-            self.events.push(Event { revision, changes });
+            self.events.push(Arc::new(Event { revision, changes }));
         }
         Ok(Ok(self.revision))
+    }
+
+    /// Does once more what was done before and given up with the file: the event that follows those
+    /// before it, whatever may be required of the keys by now.
+    pub(super) fn repeat(&mut self, event: &Arc<Event>) -> Result<(), Fault> {
+        let txn = Txn {
+            requires: Vec::new(),
+            changes: event
+                .changes
+                .iter()
+                .map(|change| (change.key.clone(), change.value.clone()))
+                .collect(),
+            durable: false,
+        };
+        change(&mut self.txn.open_table(ENTRIES)?, &txn, event.revision)?;
+        self.revision = event.revision;
+        self.events.push(Arc::clone(event));
+        Ok(())
     }
 
     pub(super) fn has_changes(&self) -> bool {
         self.revision != self.head
     }
 
-    /// Writes, and waits for the disk where it is to be durable. The events are what the write did.
-    pub(super) fn commit(mut self, durable: bool) -> Result<Vec<Event>, Fault> {
+    /// What the write does.
+    pub(super) fn events(&self) -> Vec<Arc<Event>> {
+        self.events.clone()
+    }
+
+    /// Writes, and waits for the disk where it is to be durable.
+    pub(super) fn commit(mut self, durable: bool) -> Result<(), Fault> {
         if self.has_changes() {
             let mut facts = self.txn.open_table(FACTS)?;
             facts.insert(REVISION, u128::from(self.revision.number()))?;
@@ -223,8 +246,7 @@ impl Batch {
             Durability::None
         };
         self.txn.set_durability(durability)?;
-        self.txn.commit()?;
-        Ok(self.events)
+        Ok(self.txn.commit()?)
     }
 
     /// Leaves the file as it is.

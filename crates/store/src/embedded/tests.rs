@@ -3,7 +3,7 @@
 mod fake_disk;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ferryway_runtime::Random;
 use tempfile::TempDir;
@@ -141,6 +141,7 @@ async fn a_full_disk_can_still_be_read() {
         matches!(error, StoreError::Io { doing: "write", .. }),
         "{error}"
     );
+    assert!(error.is_full(), "{error}");
     assert_eq!(bench.value("a").await.unwrap(), "kept");
     assert_eq!(bench.value("b").await, None);
 }
@@ -161,33 +162,80 @@ async fn a_panic_below_is_an_error_and_the_store_goes_on() {
     assert_eq!(bench.value("b").await.unwrap(), "after");
 }
 
+/// What is told stays true while the process lives, durable or not: a durable transaction may name
+/// content that was written ahead of it.
 #[tokio::test]
-async fn transactions_given_up_with_the_file_are_not_numbered_again() {
-    let bench = Bench::new().await;
-    bench.embedded.commit(put("a", "durable")).await.unwrap();
-    let mut watch = bench.embedded.watch("", Revision::new(1)).unwrap();
-    let lost = bench
-        .embedded
-        .commit(put("b", "not durable").durable(false))
-        .await
-        .unwrap();
-    assert_eq!(lost.revision, Revision::new(2));
+async fn what_was_told_outlives_a_failed_write() {
+    for refuse in [Refuse::Growth, Refuse::Writes, Refuse::Syncs] {
+        let bench = Bench::new().await;
+        bench.embedded.commit(put("a", "durable")).await.unwrap();
+        let mut watch = bench.embedded.watch("", Revision::new(1)).unwrap();
+        for n in 0..3 {
+            let txn = put("b", n.to_string()).put(key(&format!("b-{n}")), "not durable");
+            bench.embedded.commit(txn.durable(false)).await.unwrap();
+        }
+        let before = bench.embedded.get(key("b")).await.unwrap();
 
-    bench.disk.refuse(Some(Refuse::Writes));
-    bench
-        .embedded
-        .commit(put("c", vec![7; 1_000_000]))
-        .await
-        .unwrap_err();
+        bench.disk.refuse(Some(refuse));
+        let large = put("c", vec![7; 1_000_000]);
+        bench.embedded.commit(large.clone()).await.unwrap_err();
+        bench.embedded.commit(large).await.unwrap_err();
+        bench.disk.refuse(None);
+        // Also by what a transaction requires of it.
+        let modified = before.as_ref().expect("it was told").modified;
+        let txn = put("d", "later").require(key("b"), Expect::Revision(modified));
+        let next = bench.embedded.commit(txn).await.unwrap();
+        assert_eq!(bench.embedded.get(key("b")).await.unwrap(), before);
+        assert_eq!(bench.value("b-0").await.unwrap(), "not durable");
+
+        let mut revision = Revision::new(1);
+        while revision < next.revision {
+            let event = watch.next().await.unwrap().unwrap();
+            assert_eq!(event.revision, revision.next(), "{refuse:?}");
+            revision = event.revision;
+        }
+        // And from the durable one on, also a crash.
+        let (dir, _) = folder_with(&bench.disk.after_a_crash(&mut Random::seeded(3)));
+        let store = Store::open(dir.path(), Uuid::nil()).await.unwrap();
+        assert_eq!(store.get(&key("b")).await.unwrap(), before, "{refuse:?}");
+        store.close().await;
+    }
+}
+
+/// A write may be in the file though the disk said that it failed: then it is told, and told once.
+#[tokio::test]
+async fn a_write_that_failed_and_is_there_is_told() {
+    let bench = Bench::new().await;
+    let mut watch = bench.embedded.watch("", Revision::ZERO).unwrap();
+    bench.embedded.commit(put("a", "1")).await.unwrap();
+    bench.disk.refuse(Some(Refuse::Syncs));
+    bench.embedded.commit(put("a", "2")).await.unwrap_err();
     bench.disk.refuse(None);
-    let next = bench.embedded.commit(put("d", "later")).await.unwrap();
-    assert!(next.revision > lost.revision);
-    assert_eq!(bench.value("b").await, None);
-    assert!(matches!(
-        watch.next().await,
-        Some(Err(StoreError::Compacted { .. }))
-    ));
-    assert!(watch.next().await.is_none());
+    bench.embedded.commit(put("b", "3")).await.unwrap();
+
+    let value = bench.value("a").await.unwrap();
+    let mut told = Vec::new();
+    while told.last() != Some(&bytes::Bytes::from("3")) {
+        let event = watch.next().await.unwrap().unwrap();
+        told.extend(event.changes.into_iter().filter_map(|change| change.value));
+    }
+    let expect = if value == "2" {
+        &["1", "2", "3"][..]
+    } else {
+        &["1", "3"]
+    };
+    assert_eq!(told, expect);
+}
+
+#[tokio::test]
+async fn what_is_not_durable_does_not_pile_up() {
+    let bench = Bench::new().await;
+    let syncs = bench.disk.syncs();
+    for n in 0..40 {
+        let txn = put(&format!("key-{}", n % 4), vec![n; 1_000_000]);
+        bench.embedded.commit(txn.durable(false)).await.unwrap();
+    }
+    assert!(bench.disk.syncs() > syncs);
 }
 
 /// Whatever part of the unsynced writes reached the disk when the power failed: every durable
@@ -306,6 +354,32 @@ async fn a_cut_or_foreign_file_is_damage() {
         let (dir, _) = folder_with(foreign);
         let error = Store::open(dir.path(), Uuid::nil()).await.unwrap_err();
         assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_file_is_never_taken_for_a_beginning() {
+    let to_nowhere = |path: &Path| std::os::unix::fs::symlink("/none/such", path).unwrap();
+    let folder = |path: &Path| std::fs::create_dir(path).unwrap();
+    for (name, make) in [
+        ("store.redb", &to_nowhere as &dyn Fn(&Path)),
+        ("store.redb", &folder),
+        ("store.redb.new", &folder),
+        ("lock", &folder),
+        ("restored", &folder),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        make(&path);
+        let error = Store::open(dir.path(), Uuid::nil()).await.unwrap_err();
+        let StoreError::Io { path: named, .. } = &error else {
+            panic!("{name}: {error}");
+        };
+        assert!(named.starts_with(dir.path()), "{name}: {error}");
+        assert!(
+            !error.is_full() && path.symlink_metadata().is_ok(),
+            "{name}"
+        );
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use redb::Database;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -13,6 +14,7 @@ use crate::{Committed, Event, Key, Revision, StoreError, Txn};
 
 use super::disk::Place;
 use super::tables::{self, Batch, Facts, Fault};
+use super::unsynced::Unsynced;
 use super::{Shared, State};
 
 /// How many commands wait; who comes later waits to be let in. At most 1.5 MiB each.
@@ -43,15 +45,19 @@ pub(super) struct Writer {
     place: Place,
     commands: mpsc::Receiver<Command>,
     head: Revision,
-    /// Whether the last write was not durable.
-    unsynced: bool,
+    /// What was told and is not durable.
+    unsynced: Unsynced,
+    /// What the last write would have done, if it failed: it may be in the file all the same.
+    doubtful: Vec<Arc<Event>>,
+    /// Whether the last write failed.
+    failing: bool,
 }
 
 /// What one write did.
 struct Written {
     /// For each transaction, in order.
     outcomes: Vec<Result<Revision, Key>>,
-    events: Vec<Event>,
+    events: Vec<Arc<Event>>,
     sync: Duration,
     synced: bool,
 }
@@ -75,7 +81,9 @@ impl Writer {
             place,
             commands: receiver,
             head,
-            unsynced: false,
+            unsynced: Unsynced::default(),
+            doubtful: Vec::new(),
+            failing: false,
         };
         thread::Builder::new()
             .name(String::from("store-writer"))
@@ -128,12 +136,20 @@ impl Writer {
 
     fn write(&mut self, batch: Vec<Waiting>) {
         match self.try_write(&batch) {
-            Ok(written) => self.tell(batch, written),
+            Ok(written) => {
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!("the store can be written again");
+                }
+                self.tell(batch, written);
+            }
             Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn Error,
-                    "the store could not be written"
-                );
+                // Once, and not for every call for as long as a disk is full.
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::error!(
+                        error = &error as &dyn Error,
+                        "the store could not be written; what is asked next tries again"
+                    );
+                }
                 if !self.is_broken() {
                     self.reopen();
                 }
@@ -154,11 +170,11 @@ impl Writer {
         } = written;
         if let Some(last) = events.last() {
             self.head = last.revision;
-            self.unsynced = true;
+            self.unsynced.extend(&events);
             self.shared.history.append(events);
         }
         if synced {
-            self.unsynced = false;
+            self.unsynced.clear();
         }
         for (waiting, outcome) in batch.into_iter().zip(outcomes) {
             let took = waiting.asked.elapsed();
@@ -176,22 +192,35 @@ impl Writer {
         if self.is_broken() {
             self.reopen();
         }
+        let mut doubtful = Vec::new();
         let state = self
             .shared
             .state
             .read()
             .unwrap_or_else(PoisonError::into_inner);
-        match &*state {
-            State::Open(db) => {
-                tables::guarded(|| self.write_to(Batch::begin(db, self.head)?, batch))
-                    .map_err(|fault| fault.on("write", &self.shared.path))
-            }
+        let written = match &*state {
+            State::Open(db) => tables::guarded(|| {
+                self.write_to(Batch::begin(db, self.head)?, batch, &mut doubtful)
+            })
+            .map_err(|fault| fault.on("write", &self.shared.path)),
             State::Broken(error) => Err(error.clone()),
             State::Closed => Err(StoreError::Closed),
+        };
+        drop(state);
+        if written.is_err() && !doubtful.is_empty() {
+            self.doubtful = doubtful;
         }
+        written
     }
 
-    fn write_to(&self, mut write: Batch, batch: &[Waiting]) -> Result<Written, Fault> {
+    /// Writes a batch. What it is about to do is in `doubtful` from the moment on in which it may
+    /// have been done.
+    fn write_to(
+        &self,
+        mut write: Batch,
+        batch: &[Waiting],
+        doubtful: &mut Vec<Arc<Event>>,
+    ) -> Result<Written, Fault> {
         let mut outcomes = Vec::with_capacity(batch.len());
         let mut durable = false;
         for waiting in batch {
@@ -200,14 +229,16 @@ impl Writer {
             outcomes.push(outcome);
         }
         // A durable transaction that changes nothing still promises what was before it.
-        let synced = durable && (write.has_changes() || self.unsynced);
+        let synced = (durable || self.unsynced.is_full())
+            && (write.has_changes() || !self.unsynced.is_empty());
         let began = Instant::now();
-        let events = if write.has_changes() || synced {
-            write.commit(synced)?
+        let events = write.events();
+        if write.has_changes() || synced {
+            doubtful.clone_from(&events);
+            write.commit(synced)?;
         } else {
             write.abort()?;
-            Vec::new()
-        };
+        }
         Ok(Written {
             outcomes,
             events,
@@ -228,41 +259,63 @@ impl Writer {
     /// redb refuses everything after a failed write until the file is opened anew: a full disk
     /// would else cost a restart. What the file holds then decides what happened.
     fn reopen(&mut self) {
-        let mut state = self
-            .shared
-            .state
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.state.write().unwrap_or_else(PoisonError::into_inner);
         // Close first: the file has one user, and redb's own lock would refuse a second.
         close(&mut state);
-        match self.place.open_file() {
-            Ok((db, facts)) => {
-                *state = State::Open(db);
-                drop(state);
-                self.resume(&facts);
-            }
-            Err(error) => *state = State::Broken(error),
-        }
+        let opened = self.place.open_file();
+        *state = match opened.and_then(|(db, facts)| self.resume(db, &facts)) {
+            Ok(db) => State::Open(db),
+            Err(error) => State::Broken(error),
+        };
     }
 
     /// Goes on after `reopen` from what the file holds.
-    fn resume(&mut self, facts: &Facts) {
-        self.unsynced = false;
-        if facts.revision == self.head {
-            return;
+    fn resume(&mut self, db: Database, facts: &Facts) -> Result<Database, StoreError> {
+        let file = facts.revision;
+        // Below: writes that were not durable are gone, though told.
+        if file < self.head
+            && let Err(fault) = self.put_back(&db, file)
+        {
+            close(&mut State::Open(db));
+            return Err(fault.on("write", &self.shared.path));
         }
-        // Above: the failed write is there after all, and its events were never told. Below: writes
-        // that were not durable are gone, though told. Either way readers list again; a number
-        // that was told is not given to another transaction.
-        self.head = self.head.max(facts.revision);
-        self.shared.history.reset(self.head);
+        let doubtful = std::mem::take(&mut self.doubtful);
+        if doubtful.last().is_some_and(|last| last.revision == file) {
+            // The failed write is there after all, though not told. Who asked for it is answered
+            // that it failed, and finds it when it looks.
+            self.head = file;
+            self.shared.history.append(doubtful);
+            self.unsynced.clear();
+        } else if file > self.head {
+            self.head = file;
+            self.shared.history.reset(file);
+        }
+        Ok(db)
+    }
+
+    /// Does once more what is missing in a file of this revision.
+    fn put_back(&mut self, db: &Database, file: Revision) -> Result<(), Fault> {
+        let Some(missing) = self.unsynced.missing(file, self.head) else {
+            // Readers list again; a number that was told is not given to another transaction.
+            self.unsynced.clear();
+            self.shared.history.reset(self.head);
+            return Ok(());
+        };
+        tables::guarded(|| {
+            let mut batch = Batch::begin(db, file)?;
+            for event in missing {
+                batch.repeat(event)?;
+            }
+            batch.commit(false)
+        })
     }
 
     /// Puts what is not yet durable on the disk, and closes the file. redb's own close happens to do
     /// the former as well, but does not promise it.
     fn finish(&mut self) {
         self.commands.close();
-        if self.unsynced
+        if !self.unsynced.is_empty()
             && let Err(error) = self.sync()
         {
             tracing::error!(
@@ -289,7 +342,7 @@ impl Writer {
         let State::Open(db) = &*state else {
             return Ok(());
         };
-        tables::guarded(|| Batch::begin(db, self.head)?.commit(true).map(drop))
+        tables::guarded(|| Batch::begin(db, self.head)?.commit(true))
             .map_err(|fault| fault.on("write", &self.shared.path))
     }
 }
