@@ -1,6 +1,6 @@
 //! What every program of Ferryway stands on: tasks that have a name, an owner and an end; time and
-//! randomness as values that are passed in; waiting between tries; start-up settings; signals; and
-//! the log.
+//! randomness as values that are passed in; waiting between tries; start-up settings; signals; the
+//! log; and YAML that knows where each of its fields stands.
 //!
 //! This crate must not know a gateway word. It holds no service, no version and no group; whatever
 //! it offers would serve a program about something else just as well.
@@ -19,6 +19,7 @@ pub mod settings;
 pub mod signals;
 mod tasks;
 pub mod telemetry;
+pub mod yaml;
 
 pub use backoff::Backoff;
 pub use clock::Clock;
