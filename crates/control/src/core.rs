@@ -8,6 +8,7 @@
 mod blobs;
 mod change;
 mod commits;
+mod contents;
 mod error;
 mod etag;
 mod follow;

@@ -37,8 +37,8 @@ pub trait World {
     fn running(&self, group: &Name, service: &Name) -> Option<Running>;
     /// A registry of a group.
     fn registry(&self, group: &Name, registry: &Name) -> Option<Arc<Sealed<Registry>>>;
-    /// What ran of a service in a group, newest first.
-    fn history(&self, group: &Name, service: &Name) -> Vec<Past>;
+    /// What ran of a service in a group and is meant; the latest of several.
+    fn past(&self, group: &Name, service: &Name, to: &RollbackTo) -> Option<Past>;
     /// The group's instances that are online.
     fn instances(&self, group: &Name) -> Vec<InstanceFacts>;
     /// The group's conflict index: its enabled services.

@@ -9,7 +9,8 @@ use ferryway_api::{
 };
 use ferryway_model::plan::{self, Plan, Request, Running};
 use ferryway_model::{
-    Changes, Code, Digest, Entry, Key, Name, Problem, Revision, ServiceEntry, View,
+    Changes, Code, Definition, Digest, Entry, Key, Name, Problem, Revision, Sealed, ServiceEntry,
+    View,
 };
 use ferryway_store::{Expect, Key as StoreKey, Revision as StoreRevision, StoreError, Txn};
 use jiff::Timestamp;
@@ -194,9 +195,11 @@ impl Core {
                 .require(key.clone(), Expect::Absent)
                 .put(key, records::write(&record));
         }
-        blobs.extend(content_blobs(plan, |digest| {
-            self.read(|memory| memory.has_content(digest))
-        }));
+        self.read(|memory| {
+            blobs.extend(content_blobs(plan, |digest| memory.has_content(digest)));
+            // Whoever follows this change need not read again what was just sealed.
+            definitions(plan).for_each(|it| memory.recent_definitions().note(it));
+        });
         let record = CommitRecord {
             operation: Some(operation(plan, actor, now, Some(id), &revisions)),
             audit: (!revisions.is_empty()).then(|| audit(plan, actor, now, id)),
@@ -235,6 +238,13 @@ fn entry(running: &Running) -> ServiceEntry {
         candidate: None,
         rollout: None,
     }
+}
+
+/// The definitions that a plan makes run or gives a number.
+fn definitions(plan: &Plan) -> impl Iterator<Item = &Arc<Sealed<Definition>>> {
+    let after = plan.destinations.iter().filter_map(|it| it.after.as_ref());
+    let run = after.map(|running| &running.definition);
+    run.chain(plan.new_versions.iter().map(|new| &new.definition))
 }
 
 /// The content that a plan makes run and that isn't stored yet.

@@ -3,7 +3,7 @@
 //! as for anybody's.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
 use ferryway_model::plan::OperationKind;
@@ -12,8 +12,9 @@ use ferryway_store::{Event, LIST_ENTRIES_MAX, Revision as StoreRevision, Store, 
 use uuid::Uuid;
 
 use super::blobs::Blobs;
+use super::contents::{Content, Recent};
 use super::keys;
-use super::memory::{Content, Group, Hub, Memory, Ran};
+use super::memory::{Group, Hub, Memory, Ran};
 use super::presence::Instance;
 use super::records::{
     self, CommitRecord, GroupRecord, HeadRecord, HubRecord, InstanceRecord, RegistryRecord,
@@ -121,16 +122,15 @@ pub(super) struct Prepared {
 /// A sentence: something in the store is not what this build knows.
 pub(super) async fn prepare(
     event: &Event,
-    memory: &std::sync::RwLock<Memory>,
+    memory: &RwLock<Memory>,
     blobs: &Blobs,
 ) -> Result<Prepared, String> {
     let mut changes = Vec::with_capacity(event.changes.len());
+    let recent = { locked(memory).recent_definitions().clone() };
     for change in &event.changes {
         let key = change.key.as_str();
         let (near, known) = {
-            let memory = memory
-                .read()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            let memory = locked(memory);
             let group = key
                 .strip_prefix(keys::HEADS)
                 .and_then(|name| name.parse::<Name>().ok());
@@ -145,7 +145,7 @@ pub(super) async fn prepare(
         if known && change.value.is_some() {
             continue;
         }
-        if let Some(change) = read_near(key, change.value.as_ref(), &near, blobs).await? {
+        if let Some(change) = read_near(key, change.value.as_ref(), &near, blobs, &recent).await? {
             changes.push(change);
         }
     }
@@ -153,6 +153,10 @@ pub(super) async fn prepare(
         revision: event.revision,
         changes,
     })
+}
+
+fn locked(memory: &RwLock<Memory>) -> RwLockReadGuard<'_, Memory> {
+    memory.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Memory {
@@ -368,7 +372,7 @@ async fn read(
         .strip_prefix(keys::HEADS)
         .and_then(|name| memory.groups.get(name));
     let near = group.map_or_else(View::empty, |group| group.view.clone());
-    read_near(key, value, &near, blobs).await
+    read_near(key, value, &near, blobs, memory.recent_definitions()).await
 }
 
 /// Reads one change of the store. `near` is the view that a head moves from.
@@ -377,6 +381,7 @@ async fn read_near(
     value: Option<&Bytes>,
     near: &View,
     blobs: &Blobs,
+    recent: &Recent,
 ) -> Result<Option<Change>, String> {
     let (prefix, rest) = key
         .split_once('/')
@@ -422,17 +427,20 @@ async fn read_near(
             let (group, id) = pair()?;
             Change::Instance(name(group)?, id.to_owned(), optional(key, value)?)
         }
-        "content" => match value {
-            Some(bytes) => Change::Content(
-                Content::read(bytes).map_err(|why| format!("the store's {key}: {why}"))?,
-            ),
-            None => {
-                let digest = format!("blake3:{rest}").parse();
-                Change::ContentGone(
-                    digest.map_err(|error| format!("the store's key {key}: {error}"))?,
-                )
+        "content" => {
+            let digest = format!("blake3:{rest}").parse();
+            let digest: Digest =
+                digest.map_err(|error| format!("the store's key {key}: {error}"))?;
+            match value {
+                None => Change::ContentGone(digest),
+                Some(bytes) => Change::Content(match recent.get(digest) {
+                    Some(definition) => Content::Definition(definition),
+                    None => {
+                        Content::read(bytes).map_err(|why| format!("the store's {key}: {why}"))?
+                    }
+                }),
             }
-        },
+        }
         // Buckets and trees are read when a head names them.
         "bucket" | "tree" => return Ok(None),
         _ => {

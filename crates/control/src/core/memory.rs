@@ -7,14 +7,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ferryway_api::Operation;
-use ferryway_model::plan::{GroupFacts, InstanceFacts, Past, Running, World};
+use ferryway_model::plan::{GroupFacts, InstanceFacts, Past, RollbackTo, Running, World};
 use ferryway_model::{
     Binding, Claimant, Definition, Digest, Key, Meta, Name, Registry, RouteIndex, Sealed,
     ServiceEntry, VersionNumber, View,
 };
 use ferryway_store::Revision as StoreRevision;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::contents::{Content, Contents, Recent};
 use super::presence::Instance;
 use super::records::{
     AuditRecord, GroupRecord, HeadRecord, HistoryRecord, HubRecord, IdempotencyRecord,
@@ -47,7 +49,7 @@ pub(crate) struct Memory {
     pub(crate) instances: BTreeMap<Name, BTreeMap<String, Instance>>,
     /// Instances that came or went, and are not stored as such yet.
     pub(super) unsaved_instances: BTreeSet<(Name, String)>,
-    contents: HashMap<Digest, Content>,
+    contents: Contents,
     pub(super) tracker: Tracker,
 }
 
@@ -85,95 +87,42 @@ pub(crate) struct Ran {
     pub(crate) operation: Uuid,
 }
 
-/// Content that something names.
-#[derive(Clone, Debug)]
-pub(super) enum Content {
-    Definition(Arc<Sealed<Definition>>),
-    Binding(Arc<Sealed<Binding>>),
-    Registry(Arc<Sealed<Registry>>),
-}
-
-/// What tells the kinds of content apart: only definitions have routes, only registries a kind.
-#[derive(serde::Deserialize)]
-struct Kind {
-    routes: Option<serde::de::IgnoredAny>,
-    kind: Option<serde::de::IgnoredAny>,
-}
-
-impl Content {
-    /// Reads canonical bytes of whatever kind they are of.
-    ///
-    /// # Errors
-    /// A sentence: they are of no kind that this build knows.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
-        let kind: Kind = serde_json::from_slice(bytes)
-            .map_err(|error| format!("content is no object: {error}"))?;
-        let first = |problems: Vec<ferryway_model::Problem>| {
-            problems
-                .first()
-                .map_or_else(String::new, ToString::to_string)
-        };
-        let read = match kind {
-            Kind {
-                routes: Some(_), ..
-            } => Self::Definition(Arc::new(Definition::from_canonical(bytes).map_err(first)?)),
-            Kind { kind: Some(_), .. } => {
-                Self::Registry(Arc::new(Registry::from_canonical(bytes).map_err(first)?))
-            }
-            Kind { .. } => Self::Binding(Arc::new(Binding::from_canonical(bytes).map_err(first)?)),
-        };
-        Ok(read)
-    }
-
-    pub(super) fn digest(&self) -> Digest {
-        match self {
-            Self::Definition(sealed) => sealed.digest,
-            Self::Binding(sealed) => sealed.digest,
-            Self::Registry(sealed) => sealed.digest,
-        }
-    }
-
-    pub(super) fn bytes(&self) -> Bytes {
-        match self {
-            Self::Definition(sealed) => Bytes::copy_from_slice(&sealed.bytes),
-            Self::Binding(sealed) => Bytes::copy_from_slice(&sealed.bytes),
-            Self::Registry(sealed) => Bytes::copy_from_slice(&sealed.bytes),
-        }
-    }
-}
-
 impl Memory {
     pub(super) fn has_content(&self, digest: Digest) -> bool {
-        self.contents.contains_key(&digest)
+        self.contents.has(digest)
     }
 
     pub(super) fn put_content(&mut self, content: Content) {
-        self.contents.insert(content.digest(), content);
+        self.contents.put(content);
     }
 
     pub(super) fn drop_content(&mut self, digest: Digest) {
-        self.contents.remove(&digest);
+        self.contents.remove(digest);
+    }
+
+    /// The definitions used last.
+    pub(super) fn recent_definitions(&self) -> &Recent {
+        self.contents.recent()
     }
 
     /// The bytes of some content, as instances fetch it.
     pub(crate) fn content_bytes(&self, digest: Digest) -> Option<Bytes> {
-        self.contents.get(&digest).map(Content::bytes)
+        self.contents.bytes(digest)
     }
 
     /// A definition by digest.
-    pub(crate) fn definition(&self, digest: Digest) -> Option<&Arc<Sealed<Definition>>> {
-        match self.contents.get(&digest)? {
-            Content::Definition(definition) => Some(definition),
-            Content::Binding(_) | Content::Registry(_) => None,
-        }
+    pub(crate) fn definition(&self, digest: Digest) -> Option<Arc<Sealed<Definition>>> {
+        self.contents.definition(digest)
+    }
+
+    /// A definition as answers show it.
+    pub(crate) fn definition_fields(&self, digest: Digest) -> Option<Map<String, Value>> {
+        self.contents.definition_fields(digest)
     }
 
     /// A binding by digest.
     pub(crate) fn binding(&self, digest: Digest) -> Option<&Arc<Sealed<Binding>>> {
-        match self.contents.get(&digest)? {
-            Content::Binding(binding) => Some(binding),
-            Content::Definition(_) | Content::Registry(_) => None,
-        }
+        self.contents.binding(digest)
     }
 
     /// A registry of a group, and its title.
@@ -186,9 +135,7 @@ impl Memory {
         let ferryway_model::Entry::Registry(entry) = group.view.get(&Key::registry(name))? else {
             return None;
         };
-        let Content::Registry(registry) = self.contents.get(&entry.content)? else {
-            return None;
-        };
+        let registry = self.contents.registry(entry.content)?;
         let title = group
             .registries
             .get(name)
@@ -233,7 +180,7 @@ impl Memory {
     pub(crate) fn running_of(&self, entry: &ServiceEntry) -> Option<Running> {
         Some(Running {
             version: entry.version.clone(),
-            definition: self.definition(entry.definition)?.clone(),
+            definition: self.definition(entry.definition)?,
             binding: self.binding(entry.binding)?.clone(),
             enabled: entry.enabled,
         })
@@ -272,7 +219,6 @@ impl World for Memory {
 
     fn hub(&self, service: &Name) -> Option<Arc<Sealed<Definition>>> {
         self.definition(self.hub.get(service)?.record.digest)
-            .cloned()
     }
 
     fn version_used(&self, service: &Name, version: &VersionNumber) -> bool {
@@ -290,22 +236,18 @@ impl World for Memory {
             .map(|(registry, _)| registry.clone())
     }
 
-    fn history(&self, group: &Name, service: &Name) -> Vec<Past> {
-        let ran = self
-            .history
-            .get(&(group.clone(), service.clone()))
-            .into_iter()
-            .flatten()
-            .rev();
-        let past = ran.filter_map(|ran| {
-            let state = ran.record.state?;
-            Some(Past {
-                version: ran.record.version.clone(),
-                definition: self.definition(state.definition)?.clone(),
-                binding: self.binding(state.binding)?.clone(),
-            })
-        });
-        past.collect()
+    fn past(&self, group: &Name, service: &Name, to: &RollbackTo) -> Option<Past> {
+        let ran = self.history.get(&(group.clone(), service.clone()))?;
+        let (record, state) = ran
+            .iter()
+            .rev()
+            .filter_map(|ran| Some((&ran.record, ran.record.state?)))
+            .find(|(record, state)| to.names(record.version.as_ref(), state.definition))?;
+        Some(Past {
+            version: record.version.clone(),
+            definition: self.definition(state.definition)?,
+            binding: self.binding(state.binding)?.clone(),
+        })
     }
 
     fn instances(&self, group: &Name) -> Vec<InstanceFacts> {

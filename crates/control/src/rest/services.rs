@@ -192,14 +192,7 @@ fn settable(memory: &Memory, name: &Name) -> Option<Value> {
 }
 
 fn definition(memory: &Memory, name: &Name) -> Option<Map<String, Value>> {
-    match memory
-        .definition(memory.hub.get(name)?.record.digest)?
-        .content
-        .to_value()
-    {
-        Value::Object(fields) => Some(fields),
-        _ => None,
-    }
+    memory.definition_fields(memory.hub.get(name)?.record.digest)
 }
 
 fn show(memory: &Memory, name: &Name) -> Option<Service> {

@@ -92,6 +92,6 @@ fn show(memory: &Memory, service: &Name, number: &VersionNumber) -> Option<Versi
         created_at: version.created_at,
         created_by: version.created_by.clone(),
         running_in: groups.map(ToString::to_string).collect(),
-        definition: memory.definition(version.digest)?.content.to_value(),
+        definition: memory.definition_fields(version.digest)?.into(),
     })
 }

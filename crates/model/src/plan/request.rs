@@ -112,3 +112,14 @@ pub enum RollbackTo {
     /// The content of this digest.
     Digest(Digest),
 }
+
+impl RollbackTo {
+    /// Whether content that ran under this version is what is meant.
+    #[must_use]
+    pub fn names(&self, version: Option<&VersionNumber>, definition: Digest) -> bool {
+        match self {
+            Self::Version(number) => version == Some(number),
+            Self::Digest(digest) => definition == *digest,
+        }
+    }
+}

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{
-    Destination, NewVersion, OperationKind, Past, Plan, Request, RollbackTo, Running, Target, World,
+    Destination, NewVersion, OperationKind, Plan, Request, RollbackTo, Running, Target, World,
 };
 use crate::binding::Binding;
 use crate::definition::{Definition, Sealed};
@@ -128,12 +128,7 @@ impl<W: World> Planner<'_, W> {
     ) -> Result<Plan, Problem> {
         let before = self.published(group, service)?;
         let mut plan = Plan::new(OperationKind::Rollback);
-        let history = self.world.history(group, service);
-        let wanted = |past: &&Past| match to {
-            RollbackTo::Version(version) => past.version.as_ref() == Some(version),
-            RollbackTo::Digest(digest) => past.definition.digest == *digest,
-        };
-        let Some(past) = history.iter().find(wanted) else {
+        let Some(past) = self.world.past(group, service, to) else {
             let (field, what) = match to {
                 RollbackTo::Version(version) => ("version", version.to_string()),
                 RollbackTo::Digest(digest) => ("digest", digest.to_string()),
@@ -145,8 +140,8 @@ impl<W: World> Planner<'_, W> {
             return Ok(plan);
         };
         let content = Content {
-            version: past.version.clone(),
-            definition: past.definition.clone(),
+            version: past.version,
+            definition: past.definition,
         };
         let (asks, binding) = if with_binding {
             ("with_binding", &past.binding)

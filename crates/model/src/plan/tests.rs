@@ -40,11 +40,10 @@ impl World for Small {
         let body = json!({"name": "dns", "kind": "dns"});
         there.then(|| Arc::new(Registry::parse(&body, None).expect("is a registry").0))
     }
-    fn history(&self, group: &Name, service: &Name) -> Vec<Past> {
-        self.history
-            .get(&(group.clone(), service.clone()))
-            .cloned()
-            .unwrap_or_default()
+    fn past(&self, group: &Name, service: &Name, to: &RollbackTo) -> Option<Past> {
+        let past = self.history.get(&(group.clone(), service.clone()))?;
+        let meant = |past: &&Past| to.names(past.version.as_ref(), past.definition.digest);
+        past.iter().find(meant).cloned()
     }
     fn instances(&self, group: &Name) -> Vec<InstanceFacts> {
         self.instances.get(group).cloned().unwrap_or_default()
