@@ -99,11 +99,13 @@ impl Shared {
         loop {
             let look_again = proven.deadline().min(Instant::now() + KEPT_EVERY);
             tokio::select! {
+                biased;
+                () = stop.requested() => break,
                 () = self.wake.notified() => {}
                 () = sleep_until(look_again) => {}
-                () = stop.requested() => break,
             }
             tokio::select! {
+                biased;
                 () = sleep_until(rest_until) => {}
                 () = stop.requested() => break,
             }

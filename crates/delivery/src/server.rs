@@ -192,6 +192,7 @@ impl<S: Source, P: Presence> DeliveryServer<S, P> {
             tokio::time::sleep(GRACE).await;
         };
         tokio::select! {
+            biased;
             served = served => served.map_err(|source| ServeError { source }),
             () = ended => {
                 tracing::warn!(grace = ?GRACE, "delivery connections still open after the grace");

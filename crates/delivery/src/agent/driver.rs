@@ -94,8 +94,9 @@ impl<I: Installer> Driver<I> {
         loop {
             self.publish_status();
             let event = tokio::select! {
-                event = self.wait() => event,
+                biased;
                 () = stop.requested() => break,
+                event = self.wait() => event,
             };
             if let Some(event) = event {
                 let actions = self.session.on(Instant::now(), event);
@@ -111,14 +112,17 @@ impl<I: Installer> Driver<I> {
     /// Waits for something to happen; none: it is no business of the session's.
     async fn wait(&mut self) -> Option<Event> {
         let deadline = self.session.deadline();
+        // In this order, and not in one that is drawn, so that a simulation can be repeated. What
+        // the session asked for is bounded by what it asked; what comes from outside is last.
         tokio::select! {
-            event = link_event(&mut self.link) => self.linked(event),
+            biased;
             outcome = installed(&mut self.installing) => Some(Event::Installed(outcome)),
             event = fetched(&mut self.fetching) => Some(event),
             position = durable(&mut self.durable) => Some(Event::Durable(position)),
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                 Some(Event::Tick)
             }
+            event = link_event(&mut self.link) => self.linked(event),
         }
     }
 
@@ -209,6 +213,7 @@ impl<I: Installer> Driver<I> {
         let (done, result) = oneshot::channel();
         self.tasks.spawn(name, move |stop| async move {
             tokio::select! {
+                biased;
                 output = run => {
                     // The agent may have ended meanwhile.
                     let _ = done.send(output);

@@ -47,6 +47,7 @@ pub(super) async fn run<S: Source, P: Presence>(
         }
     };
     tokio::select! {
+        biased;
         () = sending => {}
         () = stop.requested() => {}
         // The instance went away while the content was being read.

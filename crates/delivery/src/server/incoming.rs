@@ -58,6 +58,7 @@ async fn run(
         }
     };
     tokio::select! {
+        biased;
         () = accept_all => {}
         () = stop.requested() => {}
     }

@@ -35,8 +35,9 @@ pub(super) async fn run<S: Source, P: Presence>(
     stop: Stop,
 ) {
     let greeted = tokio::select! {
-        greeted = greet(&shared, &mut incoming, address) => greeted,
+        biased;
         () = stop.requested() => return,
+        greeted = greet(&shared, &mut incoming, address) => greeted,
     };
     let (stream, welcome) = match greeted {
         Ok(greeted) => greeted,
@@ -210,10 +211,15 @@ impl<S: Source, P: Presence> Stream<S, P> {
                     None => return Some(self.go_away()),
                 }
             }
+            // In this order, and not in one that is drawn, so that a simulation can be repeated. An
+            // instance that never stops talking hears nothing: it hurts only itself.
             tokio::select! {
-                permit = outgoing.reserve(), if !outbox.is_empty() => {
-                    permit.ok()?.send(Ok(outbox.take()?));
+                biased;
+                () = stop.requested() => return Some(self.go_away()),
+                _ = &mut self.place.replaced => {
+                    return Some(Err(Status::aborted("the instance has a newer stream")));
                 }
+                _ = beat.interval.tick() => beat.owed = true,
                 message = incoming.message() => match message {
                     Ok(Some(message)) => {
                         beat.heard();
@@ -226,18 +232,16 @@ impl<S: Source, P: Presence> Stream<S, P> {
                     // Its end, or that of the connection.
                     Ok(None) | Err(_) => return None,
                 },
+                permit = outgoing.reserve(), if !outbox.is_empty() => {
+                    permit.ok()?.send(Ok(outbox.take()?));
+                }
                 changed = wake.changed(), if outbox.is_empty() => {
                     changed.ok()?;
                     beat.owed |= self.is_at_head();
                 }
-                _ = beat.interval.tick() => beat.owed = true,
                 () = sleep_until(beat.silent_at) => {
                     return Some(Err(Status::deadline_exceeded("the instance was silent")));
                 }
-                _ = &mut self.place.replaced => {
-                    return Some(Err(Status::aborted("the instance has a newer stream")));
-                }
-                () = stop.requested() => return Some(self.go_away()),
             }
         }
     }
