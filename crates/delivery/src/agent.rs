@@ -2,17 +2,18 @@
 //! [`Installer`].
 
 mod connection;
+mod dial;
 mod driver;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::sync::Arc;
 
 use ferryway_model::Name;
 use ferryway_proto::{Position, Source};
 use ferryway_runtime::{Random, Stop, Tasks};
 use tokio::sync::watch;
-use tonic::transport::Endpoint;
 
 use crate::candidate::Installer;
 use crate::disk::{Export, Identity, InstanceDisk, Opened};
@@ -20,12 +21,13 @@ use crate::hold::Holds;
 use crate::load::Content;
 use crate::session::{Saved, Session, Standing, Who};
 use connection::endpoint;
+use dial::Controls;
+pub use dial::{Dial, Dialling, Io};
 use driver::Driver;
 
 /// The agent of an instance.
-#[derive(Debug)]
 pub struct Agent<I> {
-    endpoints: Vec<(String, Endpoint)>,
+    controls: Controls,
     session: Session,
     saved: Saved,
     content: Content,
@@ -185,7 +187,10 @@ impl<I: Installer> Agent<I> {
         let session = Session::new(who, random);
         let status = AgentStatus::of(session.standing(), None);
         Ok(Self {
-            endpoints: endpoints.collect::<Result<_, _>>()?,
+            controls: Controls {
+                endpoints: endpoints.collect::<Result<_, _>>()?,
+                dial: None,
+            },
             session,
             saved,
             content,
@@ -194,6 +199,13 @@ impl<I: Installer> Agent<I> {
             status: watch::Sender::new(status),
             tasks: tasks.child("agent"),
         })
+    }
+
+    /// An agent that reaches control planes in another way than over TCP.
+    #[must_use]
+    pub fn dialling(mut self, dial: Arc<dyn Dial>) -> Self {
+        self.controls.dial = Some(dial);
+        self
     }
 
     /// How the instance stands, now and later.
@@ -206,7 +218,7 @@ impl<I: Installer> Agent<I> {
     /// sends, until `stop`. Returns when everything is on the disk.
     pub async fn run(self, stop: Stop) {
         let Self {
-            endpoints,
+            controls,
             session,
             saved,
             content,
@@ -215,7 +227,7 @@ impl<I: Installer> Agent<I> {
             status,
             tasks,
         } = self;
-        let driver = Driver::new(session, endpoints, disk, installer, status, tasks);
+        let driver = Driver::new(session, controls, disk, installer, status, tasks);
         driver.run(saved, content, stop).await;
     }
 }
@@ -239,5 +251,14 @@ impl AgentStatus {
             held: holds,
             confirmed,
         }
+    }
+}
+
+impl<I> fmt::Debug for Agent<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Agent")
+            .field("session", &self.session)
+            .field("disk", &self.disk)
+            .finish_non_exhaustive()
     }
 }

@@ -14,6 +14,7 @@ mod aside;
 mod error;
 mod export;
 mod kept;
+mod medium;
 mod open;
 mod owner;
 mod tables;
@@ -32,6 +33,7 @@ use uuid::Uuid;
 
 pub use error::DiskError;
 pub use export::{Export, ExportError};
+pub use medium::{Files, Medium, Working};
 
 use crate::load::Content;
 use crate::session::{Desired, Effective, Saved};
@@ -43,7 +45,7 @@ use write::{KeptChanges, Written};
 pub struct InstanceDisk {
     dir: PathBuf,
     group: Name,
-    opener: Opener,
+    medium: Arc<dyn Medium>,
     /// None after a failed write, or where there was no room to make it, until it could be opened.
     db: Mutex<Option<Arc<Database>>>,
     /// What was taken from the export, until it is in the database too.
@@ -52,9 +54,6 @@ pub struct InstanceDisk {
     written: Mutex<Written>,
     kept: Mutex<Kept>,
 }
-
-/// How a file is opened as a database.
-type Opener = fn(&Path) -> Result<Database, DiskError>;
 
 /// A disk that was opened, and what was on it.
 #[derive(Debug)]
@@ -215,7 +214,7 @@ impl InstanceDisk {
         if let Some(db) = &*db {
             return Ok(Arc::clone(db));
         }
-        let (opened, loaded) = open::reopen(self.opener, &self.dir.join(DATABASE))?;
+        let (opened, loaded) = open::reopen(&*self.medium, &self.dir.join(DATABASE))?;
         *written = Written::of(&loaded);
         Ok(Arc::clone(db.insert(Arc::new(opened))))
     }

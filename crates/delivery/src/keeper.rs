@@ -204,11 +204,9 @@ impl Shared {
         &self,
         run: impl FnOnce(&InstanceDisk) -> Result<(), DiskError> + Send + 'static,
     ) -> Result<(), DiskError> {
-        let disk = Arc::clone(&self.disk);
-        let done = tokio::task::spawn_blocking(move || run(&disk)).await;
-        // The runtime ends, or something panicked that is not redb.
-        done.unwrap_or_else(|error| {
-            let reason = error.to_string();
+        // None: the runtime ends, or something panicked that is not redb.
+        self.disk.work(run).await.unwrap_or_else(|| {
+            let reason = "a write did not come to its end".to_owned();
             Err(DiskError::Damaged { reason })
         })
     }

@@ -38,9 +38,11 @@ mod session;
 #[cfg(test)]
 mod testing;
 
-pub use agent::{Agent, AgentSettings, AgentStatus, BadAddress, Origin};
+pub use agent::{Agent, AgentSettings, AgentStatus, BadAddress, Dial, Dialling, Io, Origin};
 pub use candidate::{Applied, Candidate, Changed, Checks, Installer, Occasion, Outcome, Service};
-pub use disk::{DiskError, Export, ExportError, Identity, InstanceDisk, Opened, Update};
+pub use disk::{
+    DiskError, Export, ExportError, Files, Identity, InstanceDisk, Medium, Opened, Update, Working,
+};
 pub use feed::{Feed, Head, NotNext, Publication};
 pub use hold::{CRASH_LOOP, HELD_TOGETHER, Hold, Holds, SHRINK_UNCONFIRMED, Why};
 pub use load::Content;

@@ -15,6 +15,7 @@ mod stream;
 mod tests;
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,8 +24,11 @@ use bytes::Bytes;
 use ferryway_model::{Digest, Name};
 use ferryway_proto::{Ack, Hello, Nack, Status};
 use ferryway_runtime::{Random, Stop, Tasks};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_stream::Stream;
+use tonic::transport::server::Connected;
 use uuid::Uuid;
 
 use crate::feed::Feed;
@@ -174,6 +178,21 @@ impl<S: Source, P: Presence> DeliveryServer<S, P> {
         // Twice as many as streams: a connection that is being replaced has a moment to end.
         let connections = self.shared.settings.streams_max.saturating_mul(2);
         let incoming = incoming::accept(listener, connections, &self.shared.tasks);
+        self.serve_accepted(incoming, stop).await
+    }
+
+    /// As [`Self::serve`], with connections that somebody else accepts, and bounds.
+    ///
+    /// # Errors
+    /// As [`Self::serve`].
+    pub async fn serve_accepted<C>(
+        &self,
+        incoming: impl Stream<Item = io::Result<C>>,
+        stop: Stop,
+    ) -> Result<(), ServeError>
+    where
+        C: AsyncRead + AsyncWrite + Connected + Send + Unpin + 'static,
+    {
         let served = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))

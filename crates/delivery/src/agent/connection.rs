@@ -17,6 +17,7 @@ use tonic::{Status, Streaming};
 use uuid::Uuid;
 
 use super::BadAddress;
+use super::dial::{Dial, connect};
 use crate::blob::unpack;
 use crate::disk::InstanceDisk;
 use crate::limits::{
@@ -82,9 +83,12 @@ pub(super) fn endpoint(address: &str) -> Result<Endpoint, BadAddress> {
 
 impl Connection {
     /// Connects and opens a stream.
-    pub(super) async fn open(endpoint: Endpoint) -> Result<Self, DialError> {
+    pub(super) async fn open(
+        endpoint: Endpoint,
+        dial: Option<Arc<dyn Dial>>,
+    ) -> Result<Self, DialError> {
         let opened = timeout(DIAL_MAX, async {
-            let channel = endpoint.connect().await?;
+            let channel = connect(&endpoint, dial).await?;
             let (outgoing, messages) = mpsc::channel(OUTGOING_MAX);
             let mut client = client(channel.clone());
             let answer = client.deliver(ReceiverStream::new(messages)).await;
@@ -154,15 +158,14 @@ pub(super) async fn fetch(
 }
 
 async fn from_disk(disk: Arc<InstanceDisk>, digests: Vec<Digest>) -> Vec<Bytes> {
-    let read = tokio::task::spawn_blocking(move || disk.content(&digests)).await;
-    match read {
-        Ok(Ok(found)) => found,
-        Ok(Err(error)) => {
+    match disk.work(move |disk| disk.content(&digests)).await {
+        Some(Ok(found)) => found,
+        Some(Err(error)) => {
             tracing::error!(%error, "cannot read content from the instance's disk");
             Vec::new()
         }
         // The runtime ends.
-        Err(_) => Vec::new(),
+        None => Vec::new(),
     }
 }
 

@@ -9,10 +9,10 @@ use ferryway_proto::{Fault, Position, Stage};
 use ferryway_runtime::{Stop, Tasks};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until};
-use tonic::transport::Endpoint;
 
 use super::AgentStatus;
 use super::connection::{Connection, DialError, fetch};
+use super::dial::Controls;
 use crate::candidate::{Candidate, Installer, Outcome};
 use crate::disk::InstanceDisk;
 use crate::keeper::Keeper;
@@ -22,7 +22,7 @@ use crate::session::{Action, Event, Saved, Session};
 /// The parts of an agent at work.
 pub(super) struct Driver<I> {
     session: Session,
-    endpoints: Vec<(String, Endpoint)>,
+    controls: Controls,
     /// Which endpoint is connected, or is tried next.
     endpoint: usize,
     link: Link,
@@ -55,13 +55,13 @@ struct Installing {
 impl<I: Installer> Driver<I> {
     pub(super) fn new(
         session: Session,
-        endpoints: Vec<(String, Endpoint)>,
+        controls: Controls,
         disk: Option<Arc<InstanceDisk>>,
         installer: Arc<I>,
         status: watch::Sender<AgentStatus>,
         tasks: Tasks,
     ) -> Self {
-        let link = if endpoints.is_empty() {
+        let link = if controls.endpoints.is_empty() {
             Link::None
         } else {
             Link::Waiting(Instant::now())
@@ -73,7 +73,7 @@ impl<I: Installer> Driver<I> {
         };
         Self {
             session,
-            endpoints,
+            controls,
             endpoint: 0,
             link,
             unreachable: false,
@@ -129,9 +129,12 @@ impl<I: Installer> Driver<I> {
     fn linked(&mut self, event: LinkEvent) -> Option<Event> {
         match event {
             LinkEvent::Dial => {
-                let (address, endpoint) = self.endpoints.get(self.endpoint)?;
+                let (address, endpoint) = self.controls.endpoints.get(self.endpoint)?;
                 tracing::debug!(address, "dials the control plane");
-                self.link = Link::Dialling(Box::pin(Connection::open(endpoint.clone())));
+                self.link = Link::Dialling(Box::pin(Connection::open(
+                    endpoint.clone(),
+                    self.controls.dial.clone(),
+                )));
                 None
             }
             LinkEvent::Dialled(Ok(connection)) => {
@@ -189,7 +192,7 @@ impl<I: Installer> Driver<I> {
                 }
                 Action::Install(candidate) => self.install(candidate),
                 Action::Redial(at) => {
-                    self.endpoint = (self.endpoint + 1) % self.endpoints.len().max(1);
+                    self.endpoint = (self.endpoint + 1) % self.controls.endpoints.len().max(1);
                     self.link = Link::Waiting(at);
                 }
             }
@@ -225,7 +228,8 @@ impl<I: Installer> Driver<I> {
     }
 
     fn address(&self) -> Option<&str> {
-        self.endpoints
+        self.controls
+            .endpoints
             .get(self.endpoint)
             .map(|(address, _)| address.as_str())
     }

@@ -20,7 +20,7 @@ use super::kept::Kept;
 use super::owner::{known_owner, new_owner};
 use super::tables::{self, Boot, Loaded, Pointer};
 use super::write::{Written, write_boot};
-use super::{CRASHES_MAX, DATABASE, EXPORT, Identity, InstanceDisk, Opened, Opener, Update};
+use super::{CRASHES_MAX, DATABASE, EXPORT, Files, Identity, InstanceDisk, Medium, Opened, Update};
 use crate::hold::Hold;
 use crate::load::Content;
 use crate::session::{Atoms, Desired, Effective, Saved};
@@ -41,12 +41,16 @@ impl InstanceDisk {
         now: Timestamp,
         random: &mut Random,
     ) -> Result<Opened, DiskError> {
-        Self::open_by(open_database, dir, group, now, random)
+        Self::open_on(Arc::new(Files), dir, group, now, random)
     }
 
-    /// As `open`, with a way to open the database that tests can make fail.
-    pub(super) fn open_by(
-        opener: Opener,
+    /// As `open`, with a database that lies on something else. Identity and export stay files of
+    /// the folder.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open_on(
+        medium: Arc<dyn Medium>,
         dir: &Path,
         group: &Name,
         now: Timestamp,
@@ -60,7 +64,7 @@ impl InstanceDisk {
 
         // Before anything of another group's is touched.
         let owner = known_owner(dir, group)?;
-        let found = find(dir, opener, now, owner.is_some())?;
+        let found = find(dir, &*medium, now, owner.is_some())?;
         let owner = match owner {
             Some(owner) => owner,
             None => new_owner(dir, group, now, random)?,
@@ -78,7 +82,7 @@ impl InstanceDisk {
         let disk = Self {
             dir: dir.to_owned(),
             group: group.clone(),
-            opener,
+            medium,
             written: Mutex::new(Written::of(&loaded)),
             kept: Mutex::new(Kept::load(&loaded.kept)),
             db: Mutex::new(db.map(Arc::new)),
@@ -153,12 +157,12 @@ struct Found {
 ///
 /// A full disk keeps a `known` instance from making one, but not from serving: there may be an
 /// export, or a control plane. It is made with the first write for which there is room.
-fn find(dir: &Path, opener: Opener, now: Timestamp, known: bool) -> Result<Found, DiskError> {
+fn find(dir: &Path, medium: &dyn Medium, now: Timestamp, known: bool) -> Result<Found, DiskError> {
     let path = dir.join(DATABASE);
-    let opened = match open_all(opener, &path) {
+    let opened = match open_all(medium, &path) {
         Err(DiskError::Damaged { reason }) => {
             set_aside(&path, now, &reason)?;
-            open_all(opener, &path)
+            open_all(medium, &path)
         }
         opened => opened,
     };
@@ -182,16 +186,16 @@ fn find(dir: &Path, opener: Opener, now: Timestamp, known: bool) -> Result<Found
 }
 
 /// Opens the database again after a failed write, or makes it after all.
-pub(super) fn reopen(opener: Opener, path: &Path) -> Result<(Database, Loaded), DiskError> {
-    let db = opener(path)?;
+pub(super) fn reopen(medium: &dyn Medium, path: &Path) -> Result<(Database, Loaded), DiskError> {
+    let db = medium.open(path)?;
     tables::create(&db)?;
     let loaded = tables::load(&db)?;
     Ok((db, loaded))
 }
 
 /// The database with what is in it.
-fn open_all(opener: Opener, path: &Path) -> Result<Found, DiskError> {
-    let db = opener(path)?;
+fn open_all(medium: &dyn Medium, path: &Path) -> Result<Found, DiskError> {
+    let db = medium.open(path)?;
     let read =
         tables::create(&db).and_then(|()| Ok((tables::load(&db)?, tables::load_content(&db)?)));
     match read {

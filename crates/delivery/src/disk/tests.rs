@@ -486,19 +486,28 @@ fn after_a_failed_write_the_next_one_writes_everything() {
 /// As on a full disk, for as long as there is a file of this name.
 const FULL: &str = "full";
 
-fn open_unless_full(path: &Path) -> Result<Database, DiskError> {
-    if path.with_file_name(FULL).exists() {
-        let source = std::io::ErrorKind::StorageFull.into();
-        return Err(DiskError::io("use", path, source));
+#[derive(Debug)]
+struct MayBeFull;
+
+impl Medium for MayBeFull {
+    fn open(&self, path: &Path) -> Result<Database, DiskError> {
+        if path.with_file_name(FULL).exists() {
+            let source = std::io::ErrorKind::StorageFull.into();
+            return Err(DiskError::io("use", path, source));
+        }
+        Files.open(path)
     }
-    open::open_database(path)
+
+    fn run(&self, work: Box<dyn FnOnce() + Send>) -> Working {
+        Files.run(work)
+    }
 }
 
 fn open_full(dir: &Path) -> Result<Opened, DiskError> {
     fs::write(dir.join(FULL), b"").unwrap();
     let now = "2026-11-01T00:00:00Z".parse().unwrap();
     let mut random = ferryway_runtime::Random::seeded(1);
-    InstanceDisk::open_by(open_unless_full, dir, &name("test"), now, &mut random)
+    InstanceDisk::open_on(Arc::new(MayBeFull), dir, &name("test"), now, &mut random)
 }
 
 #[test]
