@@ -16,7 +16,8 @@ use ferryway_model::{At, Class, Code, Definition, Digest, Name, Object, Problem,
 use ferryway_model::{Binding, limits::SERVICES_IN_CALL_MAX};
 use serde_json::Value;
 
-use parts::{read_binding, read_options, read_services, read_targets};
+pub(crate) use parts::read_options;
+use parts::{read_binding, read_services, read_targets};
 
 /// A call that was read.
 #[derive(Clone, Debug)]

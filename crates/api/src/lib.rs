@@ -9,6 +9,7 @@
 //!
 //! This crate must not know: the store, tasks, who may do what; and no socket but the client's.
 
+mod apply;
 pub mod body;
 mod call;
 mod catalogue;
@@ -23,6 +24,9 @@ mod problem;
 mod registry;
 mod service;
 
+pub use apply::{
+    Applied, AppliedResource, ApplyBody, ApplyCall, PruneBody, ResourceAction, ResourceId,
+};
 pub use call::{BadCall, Call, CallOptions};
 pub use catalogue::explain;
 pub use client::{Client, ClientError};

@@ -6,10 +6,11 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::apply::AppliedResource;
 use crate::problem::Problem;
 
-/// One publish, sync, rollback, enable, disable, unpublish, edit or binding change. This is also
-/// the form in which the control plane stores it.
+/// One publish, sync, rollback, enable, disable, unpublish, edit, binding change or apply. This is
+/// also the form in which the control plane stores it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Operation {
     /// The operation's id; null in the answer to a dry run, which makes none.
@@ -38,6 +39,9 @@ pub struct Operation {
     pub problems: Vec<Problem>,
     /// One for each service in each group.
     pub destinations: Vec<Destination>,
+    /// For an apply, what becomes of each resource; empty, and left out, for all other kinds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<AppliedResource>,
 }
 
 /// What happens to one service in one group.
@@ -106,6 +110,8 @@ pub enum OperationKind {
     Edit,
     /// Another binding.
     Binding,
+    /// What documents declare.
+    Apply,
 }
 
 /// How an operation, or one destination of it, stands.
@@ -238,6 +244,7 @@ impl From<ferryway_model::plan::OperationKind> for OperationKind {
             Kind::Unpublish => Self::Unpublish,
             Kind::Edit => Self::Edit,
             Kind::Binding => Self::Binding,
+            Kind::Apply => Self::Apply,
         }
     }
 }

@@ -175,6 +175,8 @@ pub(crate) fn undo(kind: OperationKind, destination: &Destination) -> Option<Str
         OperationKind::Binding => rebind(&place, destination),
         // It would have to be published again, with a new number, or synced from elsewhere.
         OperationKind::Unpublish => None,
+        // The files of before, applied, bring all of it back at once.
+        OperationKind::Apply => None,
         OperationKind::Publish
         | OperationKind::Sync
         | OperationKind::Rollback

@@ -86,14 +86,24 @@ impl Difference {
     /// What differs from one side to the other. A side that is none has nothing.
     #[must_use]
     pub fn between(before: Option<Side<'_>>, after: Option<Side<'_>>) -> Self {
-        let definition = |side: Option<Side<'_>>, part: fn(&Definition) -> Value| {
-            side.map_or(Value::Null, |side| part(side.definition))
-        };
-        let part =
-            |f: fn(&Definition) -> Value| changed(definition(before, f), definition(after, f));
         let whole = |f: fn(&Side<'_>) -> Value| {
             let value = |side: Option<Side<'_>>| side.as_ref().map_or(Value::Null, f);
             changed(value(before), value(after))
+        };
+        Self {
+            hosts: whole(|side| shown(side.binding.effective_hosts(side.definition))),
+            binding: whole(|side| side.binding.to_value()),
+            enabled: whole(|side| json!(side.enabled)),
+            ..Self::of_definitions(before.map(|s| s.definition), after.map(|s| s.definition))
+        }
+    }
+
+    /// What differs from one definition to the other, whatever binding they run with. One that is
+    /// none has nothing.
+    #[must_use]
+    pub fn of_definitions(before: Option<&Definition>, after: Option<&Definition>) -> Self {
+        let part = |f: fn(&Definition) -> Value| {
+            changed(before.map_or(Value::Null, f), after.map_or(Value::Null, f))
         };
         let checks = names(&checks(before), &checks(after), |check| {
             check.name.to_string()
@@ -102,18 +112,15 @@ impl Difference {
             routes: RouteChanges::between(routes(before), routes(after)),
             plugins: NameChanges::default(),
             upstream: part(|d| d.upstream.to_value()),
-            hosts: whole(|side| {
-                let hosts = side.binding.effective_hosts(side.definition);
-                json!(hosts.iter().map(HostPattern::to_string).collect::<Vec<_>>())
-            }),
+            hosts: part(|d| shown(&d.hosts)),
             base_path: part(|d| json!(d.base_path.as_str())).filter(|change| {
                 ![&change.before, &change.after]
                     .iter()
                     .all(|v| v.is_null() || **v == json!(""))
             }),
             checks: (checks != NameChanges::default()).then_some(checks),
-            binding: whole(|side| side.binding.to_value()),
-            enabled: whole(|side| json!(side.enabled)),
+            binding: None,
+            enabled: None,
         }
     }
 
@@ -152,12 +159,16 @@ fn by_name(routes: &[Route]) -> BTreeMap<&Name, &Route> {
     routes.iter().map(|route| (&route.name, route)).collect()
 }
 
-fn routes(side: Option<Side<'_>>) -> &[Route] {
-    side.map_or(&[], |side| &side.definition.routes)
+fn routes(definition: Option<&Definition>) -> &[Route] {
+    definition.map_or(&[], |definition| &definition.routes)
 }
 
-fn checks(side: Option<Side<'_>>) -> Vec<&Check> {
-    side.map_or_else(Vec::new, |side| side.definition.checks.iter().collect())
+fn checks(definition: Option<&Definition>) -> Vec<&Check> {
+    definition.map_or_else(Vec::new, |definition| definition.checks.iter().collect())
+}
+
+fn shown(hosts: &[HostPattern]) -> Value {
+    hosts.iter().map(|host| json!(host.to_string())).collect()
 }
 
 fn names<T: PartialEq>(before: &[T], after: &[T], name: impl Fn(&T) -> String) -> NameChanges {
@@ -277,6 +288,11 @@ mod tests {
         assert_eq!(
             Difference::between(None, side(&after)).routes.added,
             ["b", "n"]
+        );
+        assert_eq!(
+            Difference::of_definitions(Some(&before), Some(&after)),
+            Difference::between(side(&before), side(&after)),
+            "the binding is the same, and says nothing of hosts"
         );
     }
 }

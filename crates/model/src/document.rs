@@ -22,6 +22,7 @@ mod tests;
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -45,14 +46,14 @@ pub enum Document {
         /// The group.
         group: Name,
         /// What is delivered.
-        registry: Sealed<Registry>,
+        registry: Arc<Sealed<Registry>>,
         /// Its name for people; empty: none.
         title: String,
     },
     /// A service in the hub.
     Service {
         /// What a version is made of.
-        definition: Sealed<Definition>,
+        definition: Arc<Sealed<Definition>>,
         /// Its title, description and labels.
         meta: Meta,
     },
@@ -199,11 +200,11 @@ impl Draft {
             Self::GatewayGroup(group) => Document::GatewayGroup(group),
             Self::Registry(group, registry, title) => Document::Registry {
                 group,
-                registry: registry.seal(),
+                registry: Arc::new(registry.seal()),
                 title,
             },
             Self::Service(definition, meta) => Document::Service {
-                definition: definition.sealed()?,
+                definition: Arc::new(definition.sealed()?),
                 meta,
             },
             Self::PublishedService(draft) => Document::PublishedService(draft.sealed()?),
@@ -219,6 +220,27 @@ where
 {
     let value = object.need(walk, name)?;
     walk.parsed(value, &object.field(name))
+}
+
+impl DocumentId {
+    /// Reads `{kind, group?, name}`.
+    pub(crate) fn read(walk: &mut Walk, value: &Value, at: At<'_>) -> Option<Self> {
+        let mut object = walk.object(value, at)?;
+        let kind: Option<DocumentKind> = read_needed(walk, &mut object, "kind");
+        let group = kind
+            .is_some_and(DocumentKind::is_in_group)
+            .then(|| read_needed(walk, &mut object, "group"));
+        let name = read_needed(walk, &mut object, "name");
+        object.finish(walk, &[]);
+        Some(Self {
+            kind: kind?,
+            group: match group {
+                Some(group) => Some(group?),
+                None => None,
+            },
+            name: name?,
+        })
+    }
 }
 
 impl DocumentKind {

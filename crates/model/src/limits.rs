@@ -56,6 +56,10 @@ pub const REGEX_COMPILED_BYTES_MAX: usize = 256 * 1024;
 pub const SERVICES_IN_CALL_MAX: usize = 64;
 /// Most groups in one call.
 pub const GROUPS_IN_CALL_MAX: usize = 32;
+/// Most documents in one call: 64 services in 32 groups, and what they need beside them.
+pub const DOCUMENTS_IN_CALL_MAX: usize = 4_096;
+/// Most resources that one call names only to keep them.
+pub const KEPT_IN_CALL_MAX: usize = 16_384;
 /// Most DNS servers of a registry.
 pub const REGISTRY_ENDPOINTS_MAX: usize = 16;
 /// Most additional tries of a request.

@@ -40,7 +40,8 @@ impl Meta {
     }
 }
 
-fn read_labels(walk: &mut Walk, value: &Value, at: At<'_>) -> BTreeMap<String, String> {
+/// Reads labels, as resources and a prune have them.
+pub(crate) fn read_labels(walk: &mut Walk, value: &Value, at: At<'_>) -> BTreeMap<String, String> {
     let mut labels = BTreeMap::new();
     let Value::Object(map) = value else {
         walk.wrong_type::<()>(&at, "an object", value);

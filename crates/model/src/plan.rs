@@ -3,6 +3,7 @@
 //! One pure function serves the dry run and the real call alike. It reads the world through
 //! [`World`], which a control plane implements over its memory; it writes nothing.
 
+mod apply;
 mod request;
 mod steps;
 #[cfg(test)]
@@ -12,6 +13,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+pub use apply::{
+    Action, Apply, ApplyPlan, Catalogue, HubService, Prune, Resource, ResourceChange,
+    TitledRegistry,
+};
 pub use request::{Request, RollbackTo, SyncForm, SyncService, Target};
 pub use steps::plan;
 
@@ -110,6 +115,8 @@ pub enum OperationKind {
     Edit,
     /// Another binding.
     Binding,
+    /// What documents declare.
+    Apply,
 }
 
 /// What a change would do.
@@ -226,6 +233,23 @@ impl PartialEq for Running {
             && self.definition.digest == other.definition.digest
             && self.binding.digest == other.binding.digest
             && self.enabled == other.enabled
+    }
+}
+
+impl Running {
+    /// What runs, as the audit and a plan of documents show it: the definition by its digest.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        let Self {
+            version,
+            definition,
+            binding,
+            enabled,
+        } = self;
+        json!({
+            "version": version, "digest": definition.digest,
+            "binding": binding.content.to_value(), "enabled": enabled,
+        })
     }
 }
 

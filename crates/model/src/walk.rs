@@ -48,6 +48,15 @@ impl Walk {
         }
     }
 
+    /// Notes what another walk found in a part of this body. `at` is the part's place.
+    pub fn note_all(&mut self, problems: Vec<Problem>, at: &At<'_>) {
+        let place = at.to_string();
+        let room = PROBLEMS_MAX - self.problems.len();
+        self.more += problems.len().saturating_sub(room);
+        let problems = problems.into_iter().take(room);
+        self.problems.extend(problems.map(|p| p.below(&place)));
+    }
+
     /// The value, if nothing was noted that stops the call.
     ///
     /// # Errors

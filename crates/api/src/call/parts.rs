@@ -98,7 +98,7 @@ pub(super) fn read_flag(walk: &mut Walk, object: &mut Object<'_>, name: &'static
 
 /// Reads the fields that all calls share. This build delivers all at once: a rollout in waves, and
 /// superseding one, are refused.
-pub(super) fn read_options(walk: &mut Walk, object: &mut Object<'_>) -> CallOptions {
+pub(crate) fn read_options(walk: &mut Walk, object: &mut Object<'_>) -> CallOptions {
     if let Some(rollout) = object.take("rollout") {
         read_rollout(walk, rollout, object.field("rollout"));
     }

@@ -266,6 +266,7 @@ fn kind(kind: OperationKind) -> &'static str {
         OperationKind::Unpublish => "unpublish",
         OperationKind::Edit => "edit",
         OperationKind::Binding => "binding",
+        OperationKind::Apply => "apply",
     }
 }
 

@@ -35,6 +35,7 @@ pub(crate) fn operation() -> Operation {
                 .map(|host| instance(host, DeliveryState::Applied))
                 .to_vec(),
         }],
+        resources: Vec::new(),
     }
 }
 

@@ -384,6 +384,7 @@ fn operation(
         plan: plan.digest().to_string(),
         problems: plan.problems.iter().map(Into::into).collect(),
         destinations,
+        resources: Vec::new(),
     };
     let bytes = || serde_json::to_vec(&operation).map_or(usize::MAX, |json| json.len());
     if id.is_some() && bytes() > OPERATION_BYTES_MAX {

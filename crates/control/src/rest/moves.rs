@@ -209,5 +209,6 @@ fn planned(allowed: &Allowed, bad: BadCall) -> Operation {
         plan: plan.digest().to_string(),
         problems: plan.problems.iter().map(Into::into).collect(),
         destinations: Vec::new(),
+        resources: Vec::new(),
     }
 }

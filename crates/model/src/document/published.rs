@@ -1,5 +1,7 @@
 //! What a document says of a service in a group.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::read_needed;
@@ -22,11 +24,11 @@ pub struct Published {
     /// `definition`.
     pub version: Option<VersionNumber>,
     /// The content.
-    pub definition: Option<Sealed<Definition>>,
+    pub definition: Option<Arc<Sealed<Definition>>>,
     /// The digest that the content must have. Where `definition` is given it was compared already.
     pub digest: Option<Digest>,
     /// Where the upstream is in that group; none: the group keeps its own.
-    pub binding: Option<Sealed<Binding>>,
+    pub binding: Option<Arc<Sealed<Binding>>>,
     /// Whether it serves; none: as it is, and a new one does.
     pub enabled: Option<bool>,
 }
@@ -134,9 +136,9 @@ impl Draft {
             group,
             service,
             version,
-            definition,
+            definition: definition.map(Arc::new),
             digest,
-            binding: binding.map(Binding::seal),
+            binding: binding.map(|binding| Arc::new(binding.seal())),
             enabled,
         })
     }
