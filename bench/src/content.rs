@@ -65,6 +65,25 @@ impl Content {
     }
 }
 
+/// Services of [`SERVICE_ROUTES`] with so many routes together, for any host: the first route,
+/// `/*`, answers whatever the others, `/api/v1/rN/{id}`, don't.
+pub fn catch_all(routes: usize) -> impl Iterator<Item = Value> {
+    (0..routes).step_by(SERVICE_ROUTES).map(move |first| {
+        let last = routes.min(first + SERVICE_ROUTES);
+        let routes = (first..last).map(|route| match route {
+            0 => json!({"name": "all", "paths": ["/*"]}),
+            _ => json!({
+                "name": format!("r{route}"),
+                "paths": [format!("/api/v1/r{route}/{{id}}")],
+            }),
+        });
+        json!({
+            "name": name(first / SERVICE_ROUTES),
+            "routes": routes.collect::<Vec<_>>(),
+        })
+    })
+}
+
 /// The name of a service.
 #[must_use]
 pub fn name(service: usize) -> String {
@@ -126,6 +145,17 @@ mod tests {
             for n in 0..10 {
                 assert_ne!(content.changed_by(n), content.changed_by(n + 1), "{n}");
             }
+        }
+    }
+
+    #[test]
+    fn one_route_takes_what_the_others_leave() {
+        for (routes, services) in [(1, 1), (100, 1), (101, 2), (10_000, 100)] {
+            let all: Vec<Value> = catch_all(routes).collect();
+            assert_eq!(all.len(), services);
+            assert_eq!(all[0]["routes"][0]["paths"], json!(["/*"]));
+            let of_each = all.iter().map(|it| it["routes"].as_array().unwrap().len());
+            assert_eq!(of_each.sum::<usize>(), routes);
         }
     }
 

@@ -4,7 +4,7 @@
 //! The benchmarks are the programs in `src/bin`, run by `cargo xtask bench NAME`:
 //!
 //! - `find`: the route table alone.
-//! - `compare`: the proxy beside others, in CPU time per request.
+//! - `compare`: a gateway instance beside nginx and haproxy, in CPU time per request.
 //! - `publish`: a control plane and one instance; how long a change takes to be applied, what of
 //!   that is the disk's, how much memory both take, how fast an instance starts.
 //! - `reload`: what requests notice of changes. A failed one ends the run.
@@ -18,6 +18,7 @@
 
 pub mod api;
 pub mod content;
+pub mod cpu;
 pub mod disk;
 pub mod load;
 mod machine;
@@ -30,6 +31,7 @@ pub mod wire;
 
 use std::error::Error;
 
+pub use machine::written_at;
 pub use report::{Report, Table};
 pub use times::{Times, micros, millis};
 

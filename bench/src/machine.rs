@@ -56,6 +56,18 @@ pub(crate) fn commit(root: &Path) -> String {
     }
 }
 
+/// When a file was written, which for a program is when it was built: `2026-11-24 11:04 UTC`; empty
+/// where that is unknown.
+#[must_use]
+pub fn written_at(file: &Path) -> String {
+    let mut date = Command::new("date");
+    date.args(["-u", "+%F %H:%M UTC", "-r"]).arg(file);
+    date.output().map_or_else(
+        |_| String::new(),
+        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+    )
+}
+
 /// What the compiler calls itself; empty where there is none.
 pub(crate) fn compiler() -> String {
     let output = Command::new("rustc").arg("--version").output();
@@ -81,6 +93,15 @@ const HALF_GIB: u64 = 1 << 19;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_files_time_is_shown() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(90_000);
+        file.as_file().set_modified(time).unwrap();
+        assert_eq!(written_at(file.path()), "1970-01-02 01:00 UTC");
+        assert_eq!(written_at(Path::new("/none/such")), "");
+    }
 
     #[test]
     fn the_kernels_files_are_read() {

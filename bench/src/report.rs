@@ -61,7 +61,16 @@ impl Report {
         &self.text
     }
 
-    /// Keeps the document as `bench/results/NAME.md` of the workspace that this was built in.
+    /// Adds how busy the machine is now, at the run's end.
+    pub fn load_now(&mut self) {
+        self.paragraph(format!(
+            "The machine's load after the run: {}.",
+            machine::load()
+        ));
+    }
+
+    /// Keeps the document as `bench/results/NAME.md` of the workspace that this was built in. What
+    /// that file has from the line on that says `By hand from here on`, where it has one, stays.
     ///
     /// # Errors
     ///
@@ -71,7 +80,9 @@ impl Report {
             .join("bench/results")
             .join(self.name)
             .with_extension("md");
-        fs::write(&file, &self.text)
+        let before = fs::read_to_string(&file).unwrap_or_default();
+        let text = format!("{}{}", self.text, by_hand(&before));
+        fs::write(&file, text)
             .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
         Ok(file)
     }
@@ -101,6 +112,17 @@ impl Table {
     }
 }
 
+/// Where people's words begin in a recorded document.
+const BY_HAND: &str = "<!-- By hand from here on: a run that is saved leaves it alone. -->";
+
+/// What a run leaves alone, with the blank line before it.
+fn by_hand(document: &str) -> String {
+    match document.split_once(BY_HAND) {
+        Some((_, kept)) => format!("\n{BY_HAND}{kept}"),
+        None => String::new(),
+    }
+}
+
 fn line(cells: &[&str]) -> String {
     format!("| {} |\n", cells.join(" | "))
 }
@@ -113,6 +135,15 @@ fn root() -> &'static Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_people_wrote_stays() {
+        assert_eq!(by_hand("# Old\n\nfigures\n"), "");
+        let document = format!("# Old\n\n{BY_HAND}\n\n## History\n");
+        let kept = by_hand(&document);
+        assert_eq!(kept, format!("\n{BY_HAND}\n\n## History\n"));
+        assert_eq!(by_hand(&kept), kept);
+    }
 
     #[test]
     fn a_document() {

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::machine::field;
 use crate::wire::{Connection, request};
-use crate::{Outcome, disk};
+use crate::{Outcome, cpu, disk, written_at};
 
 /// The folder with the built programs, and one for all data of a run, gone at its end.
 #[derive(Debug)]
@@ -69,8 +69,20 @@ impl Stage {
     ///
     /// It does not become ready.
     pub async fn control(&self, data: &str) -> Outcome<Control> {
+        self.start_control(self.anywhere(CONTROL), data).await
+    }
+
+    /// The same, kept to one core.
+    ///
+    /// # Errors
+    ///
+    /// It does not become ready.
+    pub async fn control_on(&self, core: usize, data: &str) -> Outcome<Control> {
+        self.start_control(self.pinned(CONTROL, core), data).await
+    }
+
+    async fn start_control(&self, mut command: Command, data: &str) -> Outcome<Control> {
         let [api, delivery] = ports::free().map(local);
-        let mut command = Command::new(self.programs.join(CONTROL));
         command
             .arg("--dev")
             .arg("--data-dir")
@@ -99,8 +111,56 @@ impl Stage {
         group: &str,
         delivery: SocketAddr,
     ) -> Outcome<(Gateway, Started)> {
+        let command = self.anywhere(GATEWAY);
+        self.start_gateway(command, data, group, delivery).await
+    }
+
+    /// The same, with one worker, all of it kept to one core.
+    ///
+    /// # Errors
+    ///
+    /// It does not become ready.
+    pub async fn gateway_on(
+        &self,
+        core: usize,
+        data: &str,
+        group: &str,
+        delivery: SocketAddr,
+    ) -> Outcome<Gateway> {
+        let mut command = self.pinned(GATEWAY, core);
+        command.args(["--workers", "1"]);
+        let started = self.start_gateway(command, data, group, delivery).await?;
+        Ok(started.0)
+    }
+
+    /// What the gateway says that it is, and when it was built.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be asked.
+    pub fn gateway_version(&self) -> Outcome<String> {
+        let output = self.anywhere(GATEWAY).arg("--version").output()?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let built = written_at(&self.programs.join(GATEWAY));
+        Ok(format!("{}, built {built}", said.trim()))
+    }
+
+    fn anywhere(&self, program: &str) -> Command {
+        Command::new(self.programs.join(program))
+    }
+
+    fn pinned(&self, program: &str, core: usize) -> Command {
+        cpu::pinned(core, self.programs.join(program))
+    }
+
+    async fn start_gateway(
+        &self,
+        mut command: Command,
+        data: &str,
+        group: &str,
+        delivery: SocketAddr,
+    ) -> Outcome<(Gateway, Started)> {
         let [http, https, status] = ports::free().map(local);
-        let mut command = Command::new(self.programs.join(GATEWAY));
         command.args(["--group", group, "--control", &format!("http://{delivery}")]);
         command.arg("--data-dir").arg(self.folder(data)?);
         for (flag, address) in [("--http", http), ("--https", https), ("--status", status)] {
@@ -157,6 +217,12 @@ pub struct Memory {
 }
 
 impl Control {
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.program.id()
+    }
+
     /// The processor time that it has used so far.
     ///
     /// # Errors
@@ -177,6 +243,12 @@ impl Control {
 }
 
 impl Gateway {
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.program.id()
+    }
+
     /// The processor time that it has used so far.
     ///
     /// # Errors
@@ -234,20 +306,8 @@ impl Memory {
 
 /// Of all its threads, also of those that have ended.
 fn cpu(program: &Program) -> Outcome<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", program.id()))?;
-    let unreadable = || format!("cannot read the processor time of {}", program.name());
-    // The name before it may have any characters, blanks and brackets too.
-    let (_, rest) = stat.rsplit_once(')').ok_or_else(unreadable)?;
-    let ticks: Vec<u32> = rest
-        .split_whitespace()
-        .skip(FIELDS_BEFORE_TIMES)
-        .take(2)
-        .map_while(|field| field.parse().ok())
-        .collect();
-    let [user, system] = ticks[..] else {
-        return Err(unreadable().into());
-    };
-    Ok(TICK * (user + system))
+    cpu::of_process(program.id())
+        .ok_or_else(|| format!("cannot read the processor time of {}", program.name()).into())
 }
 
 /// Asks over new connections until the answer is 200; the time since `start` then.
@@ -285,10 +345,6 @@ const CONTROL: &str = "ferryway-control";
 const GATEWAY: &str = "ferryway-gateway";
 /// How long a program may take to its first 200.
 const START_TIME_MAX: Duration = Duration::from_secs(120);
-/// From the state of a process to its user and system time.
-const FIELDS_BEFORE_TIMES: usize = 11;
-/// What the kernel counts those in.
-const TICK: Duration = Duration::from_millis(10);
 /// How long one probe may take.
 const PROBE_TIME_MAX: Duration = Duration::from_secs(5);
 /// Between two probes: what a measured start may be too long by.

@@ -56,8 +56,8 @@ const BENCHMARKS: [Benchmark; 4] = [
     Benchmark {
         name: "compare",
         helpers: &["bare_proxy"],
-        programs: false,
-        saves: false,
+        programs: true,
+        saves: true,
     },
     Benchmark {
         name: "publish",

@@ -1,11 +1,12 @@
 //! The data plane alone: one service, one upstream, no control plane, no discovery. What
-//! `compare` measures where there is no gateway yet.
+//! `compare --bare` measures: where its figures and the gateway's part, it is not the proxy.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ferryway_balance::{Endpoint, EndpointSet, LiveEndpoints};
+use ferryway_bench::content;
 use ferryway_model::{Binding, Definition};
 use ferryway_proxy::{
     LiveTable, Metrics, Settings, Table, Upstream, Workers, bind, service_routes,
@@ -50,18 +51,10 @@ fn table(
         priority: 0,
     }]);
     let endpoints = Arc::new(LiveEndpoints::new(endpoints));
-    let binding = serde_json::json!({"nodes": [{"host": upstream.ip().to_string(), "port": upstream.port()}]});
-    let binding = Binding::parse(&binding).map_err(|problems| format!("{problems:?}"))?;
+    let binding =
+        Binding::parse(&content::binding(upstream)).map_err(|problems| format!("{problems:?}"))?;
     let mut table = Table::empty();
-    for first in (0..routes).step_by(ROUTES_PER_SERVICE) {
-        let last = routes.min(first + ROUTES_PER_SERVICE);
-        let routes: Vec<_> = (first..last)
-            .map(|n| match n {
-                0 => serde_json::json!({"name": "all", "paths": ["/*"]}),
-                n => serde_json::json!({"name": format!("r{n}"), "paths": [format!("/api/v1/r{n}/{{id}}")]}),
-            })
-            .collect();
-        let definition = serde_json::json!({"name": format!("s{first}"), "routes": routes});
+    for definition in content::catch_all(routes) {
         let definition = Definition::parse(&definition, None).map_err(|it| format!("{it:?}"))?;
         let definition = definition.content;
         let upstream = Upstream::new(
@@ -82,5 +75,3 @@ fn table(
     }
     Ok(table)
 }
-
-const ROUTES_PER_SERVICE: usize = 100;
