@@ -34,7 +34,9 @@ use bytes::Bytes;
 use ferryway_api::{Operation, OperationEvent};
 use ferryway_proto::Epoch;
 use ferryway_runtime::{Clock, Tasks};
-use ferryway_store::{Expect, Key as StoreKey, Revision as StoreRevision, Store, StoreError, Txn};
+use ferryway_store::{
+    Event, Expect, Key as StoreKey, Revision as StoreRevision, Store, StoreError, Txn,
+};
 use tokio::sync::{Notify, OwnedMutexGuard, OwnedRwLockReadGuard, oneshot, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -47,7 +49,7 @@ pub(crate) use presence::{Instance, Position};
 pub(crate) use records::AuditRecord;
 pub(crate) use resources::IfMatch;
 
-use blobs::Blobs;
+use blobs::{Blobs, Unread};
 use idempotency::Busy;
 use records::CommitRecord;
 use sessions::Sessions;
@@ -55,6 +57,8 @@ use sessions::Sessions;
 /// Who asks, and from where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Actor {
+use crate::settings::whole;
+
     /// The name, for `by`.
     pub(crate) name: String,
     /// The address, for the audit's `from`.
@@ -112,7 +116,7 @@ impl Core {
     pub(crate) async fn open(data_dir: &Path, clock: Clock, tasks: &Tasks) -> Result<Self, String> {
         let store = Store::open(data_dir, Uuid::now_v7())
             .await
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| whole(&error))?;
         let blobs = Blobs::new(store.clone());
         let memory = follow::load(&store, &blobs).await?;
         let revision = memory.revision;
@@ -328,10 +332,10 @@ impl Core {
             .store
             .watch("", after)
             .await
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| whole(&error))?;
         while let Some(event) = watch.next().await {
             let event = event.map_err(|error| error.to_string())?;
-            let prepared = follow::prepare(&event, &self.0.memory, &self.0.blobs).await?;
+            let prepared = self.prepare(&event).await?;
             let taken = self.write(|memory| memory.take(prepared));
             self.0.sessions.take(taken, self);
             self.0.held.send_replace(event.revision);
@@ -342,6 +346,24 @@ impl Core {
     /// Stores the operations that ended, and the instances that came or went. Not durable on
     /// purpose: after a crash those operations are open again, and end by what the instances then
     /// report.
+    /// Reads what an event says. A store that refuses to be read (its disk is full, say) is asked
+    /// again: it may heal, and this task is all that keeps memory up to date.
+    async fn prepare(&self, event: &Event) -> Result<follow::Prepared, String> {
+        let mut is_said = false;
+        loop {
+            match follow::prepare(event, &self.0.memory, &self.0.blobs).await {
+                Ok(prepared) => return Ok(prepared),
+                Err(why @ Unread::Refused(..)) => {
+                    if !std::mem::replace(&mut is_said, true) {
+                        tracing::error!(%why, "memory waits for the store");
+                    }
+                    tokio::time::sleep(READ_AGAIN_AFTER).await;
+                }
+                Err(why @ Unread::Wrong(_)) => return Err(why.to_string()),
+            }
+        }
+    }
+
     async fn keep_ended(&self) {
         let _keeping = self.0.keeping_instances.lock().await;
         let (ended, instances) = {
@@ -400,3 +422,5 @@ impl Core {
 
 /// How long memory may take to hold what was committed, before the caller is told to look again.
 const FOLLOW_WITHIN: Duration = Duration::from_secs(10);
+/// How long a store that refused to be read is left alone.
+const READ_AGAIN_AFTER: Duration = Duration::from_millis(200);

@@ -8,6 +8,7 @@ use ferryway_model::{Bucket, Digest, View};
 use ferryway_store::{Key, Store, StoreError, TXN_BYTES_MAX, TXN_OPERATIONS_MAX, Txn};
 
 use super::keys;
+use crate::settings::whole;
 
 /// Content by digest, over the store. What was just written is kept for the reader that is about
 /// to follow the same change.
@@ -15,6 +16,17 @@ use super::keys;
 pub(crate) struct Blobs {
     store: Store,
     recent: Mutex<VecDeque<(Key, Bytes)>>,
+}
+
+/// Why something can't be read from the store.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unread {
+    /// The store refuses, which may pass: its disk is full, say.
+    #[error("{0} can't be read: {why}", why = whole(.1))]
+    Refused(Key, StoreError),
+    /// It isn't there, or isn't what it should be. This will not pass.
+    #[error("{0}")]
+    Wrong(String),
 }
 
 /// How many blobs written last are kept at hand.
@@ -59,8 +71,8 @@ impl Blobs {
     /// The blob under a key.
     ///
     /// # Errors
-    /// A sentence: it isn't there, or the store can't be read.
-    pub(super) async fn get(&self, key: &Key) -> Result<Bytes, String> {
+    /// It isn't there, or the store can't be read.
+    pub(super) async fn get(&self, key: &Key) -> Result<Bytes, Unread> {
         let kept = {
             let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
             recent
@@ -74,18 +86,18 @@ impl Blobs {
         }
         match self.store.get(key).await {
             Ok(Some(entry)) => Ok(entry.value),
-            Ok(None) => Err(format!(
+            Ok(None) => Err(Unread::Wrong(format!(
                 "the store lacks {key}, which something in it names"
-            )),
-            Err(error) => Err(format!("{key} can't be read: {error}")),
+            ))),
+            Err(error) => Err(Unread::Refused(key.clone(), error)),
         }
     }
 
     /// The view of a root, sharing the buckets that are like those of `near`.
     ///
     /// # Errors
-    /// A sentence: a part of it is missing, or isn't what its digest says.
-    pub(super) async fn view(&self, root: Digest, near: &View) -> Result<View, String> {
+    /// A part of it is missing or isn't what its digest says, or the store can't be read.
+    pub(super) async fn view(&self, root: Digest, near: &View) -> Result<View, Unread> {
         if root == near.root() {
             return Ok(near.clone());
         }
@@ -96,7 +108,8 @@ impl Blobs {
         let mut buckets = near.buckets().clone();
         let digests = tree.chunks(DIGEST_BYTES).map(Digest::try_from);
         if tree.len() != buckets.len() * DIGEST_BYTES {
-            return Err(format!("the tree of {root} has {} bytes", tree.len()));
+            let bytes = tree.len();
+            return Err(format!("the tree of {root} has {bytes} bytes").into());
         }
         let empty = View::empty();
         for (number, digest) in digests.enumerate() {
@@ -116,8 +129,14 @@ impl Blobs {
         if view.root() == root {
             Ok(view)
         } else {
-            Err(format!("the view of {root} has the root {}", view.root()))
+            Err(format!("the view of {root} has the root {}", view.root()).into())
         }
+    }
+}
+
+impl From<String> for Unread {
+    fn from(why: String) -> Self {
+        Self::Wrong(why)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use ferryway_model::{Code, Problem};
 
+use crate::settings::whole;
+
 /// Why a call changed nothing.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum CoreError {
@@ -44,7 +46,11 @@ impl From<ferryway_store::StoreError> for CoreError {
                 );
                 Self::refused(Problem::new(Code::LimitExceeded, "", message))
             }
-            other => Self::Unavailable(other.to_string()),
+            full if full.is_full() => {
+                let why = whole(&full);
+                Self::Unavailable(format!("{why}; make room on its disk, then try again"))
+            }
+            other => Self::Unavailable(whole(&other)),
         }
     }
 }

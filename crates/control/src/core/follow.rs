@@ -11,7 +11,7 @@ use ferryway_model::{Changes, Digest, Kind, Name, Revision, VersionNumber, View}
 use ferryway_store::{Event, LIST_ENTRIES_MAX, Revision as StoreRevision, Store, StoreError};
 use uuid::Uuid;
 
-use super::blobs::Blobs;
+use super::blobs::{Blobs, Unread};
 use super::contents::{Content, Recent};
 use super::keys;
 use super::memory::{Group, Hub, Memory, Ran};
@@ -20,6 +20,7 @@ use super::records::{
     self, CommitRecord, GroupRecord, HeadRecord, HubRecord, InstanceRecord, RegistryRecord,
     VersionRecord,
 };
+use crate::settings::whole;
 
 /// What an event means for the instances' side.
 #[derive(Debug, Default)]
@@ -83,7 +84,9 @@ pub(super) async fn load(store: &Store, blobs: &Blobs) -> Result<Memory, String>
                 .map_err(|e| said(&e))?;
             first.get_or_insert(page.revision);
             for entry in page.entries {
-                let change = read(entry.key.as_str(), Some(&entry.value), &memory, blobs).await?;
+                let change = read(entry.key.as_str(), Some(&entry.value), &memory, blobs)
+                    .await
+                    .map_err(|why| why.to_string())?;
                 if let Some(change) = change {
                     apply(&mut memory, change, entry.modified);
                 }
@@ -119,12 +122,12 @@ pub(super) struct Prepared {
 /// Reads what an event says. `memory` is consulted for what is there already.
 ///
 /// # Errors
-/// A sentence: something in the store is not what this build knows.
+/// The store can't be read, or something in it is not what this build knows.
 pub(super) async fn prepare(
     event: &Event,
     memory: &RwLock<Memory>,
     blobs: &Blobs,
-) -> Result<Prepared, String> {
+) -> Result<Prepared, Unread> {
     let mut changes = Vec::with_capacity(event.changes.len());
     let recent = { locked(memory).recent_definitions().clone() };
     for change in &event.changes {
@@ -367,7 +370,7 @@ async fn read(
     value: Option<&Bytes>,
     memory: &Memory,
     blobs: &Blobs,
-) -> Result<Option<Change>, String> {
+) -> Result<Option<Change>, Unread> {
     let group = key
         .strip_prefix(keys::HEADS)
         .and_then(|name| memory.groups.get(name));
@@ -382,7 +385,7 @@ async fn read_near(
     near: &View,
     blobs: &Blobs,
     recent: &Recent,
-) -> Result<Option<Change>, String> {
+) -> Result<Option<Change>, Unread> {
     let (prefix, rest) = key
         .split_once('/')
         .ok_or_else(|| format!("the store's key {key} is none of ours"))?;
@@ -444,9 +447,7 @@ async fn read_near(
         // Buckets and trees are read when a head names them.
         "bucket" | "tree" => return Ok(None),
         _ => {
-            return Err(format!(
-                "the store's key {key} is none that this build knows"
-            ));
+            return Err(format!("the store's key {key} is none that this build knows").into());
         }
     };
     Ok(Some(change))
@@ -460,5 +461,5 @@ fn optional<T: serde::de::DeserializeOwned>(
 }
 
 fn said(error: &StoreError) -> String {
-    error.to_string()
+    whole(error)
 }
