@@ -2,6 +2,7 @@
 //! here, because they become parts of paths; everything else is the control plane's to judge.
 
 mod change;
+mod files;
 mod nouns;
 mod values;
 
@@ -11,6 +12,7 @@ use ferryway_model::Name;
 pub(crate) use change::{
     Bind, BindingArgs, Delivery, Preview, Publish, Rollback, Set, Sync, Unpublish, Waiting,
 };
+pub(crate) use files::{ImportCommand, OpenApi, Validate};
 pub(crate) use nouns::{
     AuditCommand, Document, GroupCommand, GroupFields, InstanceCommand, Listing, OperationCommand,
     RegistryCommand, RegistryFields, ServiceCommand,
@@ -61,9 +63,9 @@ pub(crate) struct Global {
 pub(crate) enum Format {
     /// For people
     Table,
-    /// The API's answer
+    /// The API's answer, a list with all its pages in one
     Json,
-    /// The API's answer
+    /// The same in YAML
     Yaml,
 }
 
@@ -96,6 +98,11 @@ pub(crate) enum Command {
     Status(Status),
     /// Show what differs between two groups, or between two versions
     Diff(Diff),
+    /// Say whether files declare what can be, without a control plane
+    Validate(Validate),
+    /// Make a service definition of what other tools describe
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Gateway groups
     #[command(subcommand, visible_alias = "groups")]
     Group(GroupCommand),
@@ -123,6 +130,11 @@ pub(crate) enum Command {
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write one for each command into a folder
+    Man {
+        /// The folder; made where it is missing
+        folder: Option<std::path::PathBuf>,
     },
 }
 

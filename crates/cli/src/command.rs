@@ -5,15 +5,16 @@ mod change;
 mod context;
 mod diff;
 mod group;
+mod import;
 mod instance;
 mod lists;
+mod manual;
 mod operation;
 mod registry;
 mod resource;
 mod service;
 mod status;
-
-use clap::CommandFactory as _;
+mod validate;
 
 use crate::args::{Arguments, Command};
 use crate::demo;
@@ -35,6 +36,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Unpublish(unpublish) => change::unpublish(&session()?, unpublish).await,
         Command::Status(status) => status::run(&session()?, status).await,
         Command::Diff(diff) => diff::run(&session()?, diff).await,
+        Command::Validate(validate) => {
+            validate::run(&validate, Screen::new(global.output, global.color))
+        }
+        Command::Import(command) => import::run(&global, command).await,
         Command::Group(command) => group::run(&session()?, command).await,
         Command::Instance(command) => instance::run(&session()?, command).await,
         Command::Service(command) => service::run(&session()?, command).await,
@@ -44,14 +49,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Context(command) => context::run(&global, command),
         Command::Demo(demo) => demo::run(demo, Screen::new(global.output, global.color)).await,
         Command::Completions { shell } => {
-            completions(shell, Screen::new(global.output, global.color))
+            manual::completions(shell, Screen::new(global.output, global.color))
+        }
+        Command::Man { folder } => {
+            manual::pages(folder.as_deref(), Screen::new(global.output, global.color))
         }
     }
-}
-
-fn completions(shell: clap_complete::Shell, screen: Screen) -> Result<Exit, Failure> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Arguments::command(), "ferryway", &mut script);
-    screen.print(&String::from_utf8_lossy(&script))?;
-    Ok(Exit::Done)
 }

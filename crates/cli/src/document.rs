@@ -1,25 +1,19 @@
 //! Resources as files: read, or written by a person in an editor.
 
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
 use crate::exit::Failure;
+use crate::files::{self, Source};
 use crate::screen::yaml;
 
-/// Reads a YAML or JSON file; `-` is the standard input.
-pub(crate) fn read(path: &Path) -> Result<Value, Failure> {
-    let (name, text) = if path == Path::new("-") {
-        ("the standard input".to_owned(), read_text(&mut io::stdin()))
-    } else {
-        let text = fs::File::open(path).and_then(|mut file| read_text(&mut file));
-        (path.display().to_string(), text)
-    };
-    let text = text.map_err(Failure::local(format!("cannot read {name}")))?;
-    parse(&name, &text)
+/// Reads a YAML or JSON file that has one resource; `-` is the standard input.
+pub(crate) fn read(path: &Path) -> Result<Source, Failure> {
+    files::document(path, FILE_BYTES_MAX)
 }
 
 /// Gives a body the name that the command line has; one that it has already stays, so that the
@@ -56,7 +50,7 @@ pub(crate) fn edit(what: &str, before: &Value) -> Result<Option<Edited>, Failure
     run_editor(file.path())?;
     // By its path: many editors write a new file under the old name.
     let edited = fs::File::open(file.path())
-        .and_then(|mut file| read_text(&mut file))
+        .and_then(|mut file| files::bounded(&mut file, FILE_BYTES_MAX))
         .map_err(Failure::local("cannot read what was edited"))?;
     let edited = Edited { file, text: edited };
     match parse("what was edited", &edited.text) {
@@ -117,21 +111,8 @@ fn run_editor(path: &Path) -> Result<(), Failure> {
     )))
 }
 
-fn read_text(from: &mut impl io::Read) -> io::Result<String> {
-    let mut text = String::new();
-    from.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        let what = format!("it is over {FILE_BYTES_MAX} bytes, more than the API takes");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
-    }
-    Ok(text)
-}
-
-/// JSON is YAML, too. Only `true` and `false` are booleans: a header whose value is `no` is meant.
 fn parse(name: &str, text: &str) -> Result<Value, Failure> {
-    let options = serde_saphyr::options! { strict_booleans: true };
-    serde_saphyr::from_str_with_options(text, options)
-        .map_err(|error| Failure::Other(format!("cannot read {name} as YAML or JSON: {error}")))
+    Ok(files::single(name, text)?.value().clone())
 }
 
 /// The largest file read, in bytes: the largest body that the API takes.
@@ -149,13 +130,10 @@ mod tests {
         let path = folder.path().join("service.yaml");
         fs::write(&path, text).unwrap();
         match (read(&path), expect) {
-            (Ok(value), Ok(expect)) => assert_eq!(value, expect, "{text}"),
+            (Ok(source), Ok(expect)) => assert_eq!(*source.value(), expect, "{text}"),
             (Err(failure), Err(part)) => {
-                let text = failure.to_string();
-                assert!(
-                    text.contains(part) && text.contains("service.yaml"),
-                    "{text}"
-                );
+                let at = format!("{}/service.yaml:{part}", folder.path().display());
+                assert_eq!(failure.problems()[0].path, at, "{text}");
             }
             (value, _) => panic!("{text}: {value:?}"),
         }
@@ -170,8 +148,8 @@ mod tests {
             Ok(value),
         );
         check("on: yes\nt: '1'", Ok(json!({"on": "yes", "t": "1"})));
-        check("a: [", Err("cannot read"));
-        check("a: 1\na: 2", Err("cannot read"));
+        check("a: [", Err("1:4"));
+        check("a: 1\na: 2", Err("2:1"));
     }
 
     #[test]

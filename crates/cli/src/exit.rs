@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use ferryway_api::ClientError;
 use ferryway_api::{Problem, ProblemDetails};
 
+use crate::plan::count;
+
 /// The exit codes that scripts rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -51,6 +53,9 @@ pub(crate) enum Failure {
         /// The system's reason.
         source: io::Error,
     },
+    /// Files that are wrong, each with the place in it.
+    #[error("{} in files", count(.0.len(), "problem"))]
+    Files(Vec<Problem>),
     /// Anything else that is said in one sentence.
     #[error("{0}")]
     Other(String),
@@ -84,6 +89,7 @@ impl Failure {
             Self::Client(ClientError::Unreachable { .. }) => Exit::Unreachable,
             Self::Client(ClientError::Refused(_) | ClientError::Protocol { .. })
             | Self::Local { .. }
+            | Self::Files(_)
             | Self::Other(_) => Exit::Failed,
             Self::Unread => Exit::Done,
         }
@@ -93,6 +99,7 @@ impl Failure {
     pub(crate) fn problems(&self) -> &[Problem] {
         match self {
             Self::Plan(details) | Self::Client(ClientError::Refused(details)) => &details.problems,
+            Self::Files(problems) => problems,
             _ => &[],
         }
     }

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::binding;
 use crate::screen::{Paint, problem_line};
-use crate::table::pad;
+use crate::table::{pad, shown_width};
 
 /// What the plan's answer leaves out, because it is no part of the difference. Whatever is not
 /// known is not shown.
@@ -291,7 +291,7 @@ fn differing_fields(before: &Value, after: &Value, path: &str, found: &mut Vec<S
 fn lines(rows: &[Row], paint: Paint) -> String {
     let width = rows
         .iter()
-        .map(|row| row.what.chars().count())
+        .map(|row| shown_width(&row.what))
         .max()
         .unwrap_or_default();
     let line = |row: &Row| {

@@ -6,7 +6,7 @@ use ferryway_api::{DeliveryState, InstanceDelivery, InstanceEvent, Operation};
 use crate::exit::Failure;
 use crate::outcome;
 use crate::screen::{Paint, Screen};
-use crate::table::pad;
+use crate::table::{pad, shown_width};
 
 /// An operation under way, as far as it was heard of.
 #[derive(Debug)]
@@ -113,7 +113,7 @@ fn block(operation: &Operation, paint: Paint) -> String {
     lines.sort_by_key(|(_, instance)| instance.state != DeliveryState::Pending);
     let width = lines
         .iter()
-        .map(|(place, _)| place.chars().count())
+        .map(|(place, _)| shown_width(place))
         .max()
         .unwrap_or_default();
     let shown = lines.iter().take(LINES_MAX);

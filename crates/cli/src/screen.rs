@@ -102,12 +102,17 @@ fn unwritten(error: io::Error) -> Failure {
     Failure::local("cannot write to the standard output")(error)
 }
 
+/// The colors of standard error.
+pub(crate) fn stderr_paint(color: Color) -> Paint {
+    Paint::new(color, io::stderr().is_terminal())
+}
+
 /// Says on standard error why a command did not get to its end, and what to do.
 pub(crate) fn complain(failure: &Failure, color: Color) {
     if matches!(failure, Failure::Unread) {
         return;
     }
-    let paint = Paint::new(color, io::stderr().is_terminal());
+    let paint = stderr_paint(color);
     // Nobody could be told that this cannot be written.
     let _ = io::stderr().write_all(complaint(failure, paint).as_bytes());
 }

@@ -1,7 +1,9 @@
 //! Tables without lines, as wide as what they hold.
 //!
 //! Twenty lines of our own: the crates for this either count color codes as text or bring a
-//! terminal library along.
+//! terminal library along. How wide a character is, is a table that Unicode keeps.
+
+use unicode_width::UnicodeWidthStr;
 
 use crate::screen::Paint;
 
@@ -49,15 +51,16 @@ pub(crate) fn pad(text: &str, width: usize) -> String {
     format!("{text}{:missing$}", "")
 }
 
-/// How many characters a terminal shows of a text: not those of a color (`ESC [ … m`).
-fn shown_width(text: &str) -> usize {
-    let mut in_color = false;
-    let shown = text.chars().filter(|&c| {
-        let was = in_color;
-        in_color = c == '\x1b' || (in_color && c != 'm');
-        !in_color && !was
-    });
-    shown.count()
+/// How many columns of a terminal a text takes: none for a color (`ESC [ … m`) and for what is put
+/// upon the character before it, two for what is as wide as it is high.
+pub(crate) fn shown_width(text: &str) -> usize {
+    let mut parts = text.split('\x1b');
+    let first = parts.next().unwrap_or_default();
+    let rest = parts.map(|part| part.split_once('m').map_or("", |(_, shown)| shown));
+    std::iter::once(first)
+        .chain(rest)
+        .map(UnicodeWidthStr::width)
+        .sum()
 }
 
 /// Spaces between columns.
@@ -67,9 +70,12 @@ const GAP: usize = 2;
 mod tests {
     use super::*;
 
+    fn row(a: &str, b: &str) -> Vec<String> {
+        vec![a.to_owned(), b.to_owned()]
+    }
+
     #[test]
     fn columns_are_as_wide_as_what_they_hold() {
-        let row = |a: &str, b: &str| vec![a.to_owned(), b.to_owned()];
         let rows = vec![
             row("a", ""),
             row("\x1b[32mgreen\x1b[0m", "é → ✓"),
@@ -79,6 +85,25 @@ mod tests {
         assert_eq!(
             text,
             "NAME    X\na\n\x1b[32mgreen\x1b[0m   é → ✓\nlonger  x\n"
+        );
+    }
+
+    #[test]
+    fn widths_are_those_of_a_terminal() {
+        for (text, expect) in [
+            ("", 0),
+            ("abc", 3),
+            ("生产环境", 8),
+            ("e\u{301}", 1),
+            ("🚀", 2),
+            ("\x1b[1m본番\x1b[0m", 4),
+        ] {
+            assert_eq!(shown_width(text), expect, "{text}");
+        }
+        let rows = vec![row("生产环境", "x"), row("abc", "y")];
+        assert_eq!(
+            render(row("TITLE", "Y"), rows),
+            "TITLE     Y\n生产环境  x\nabc       y\n"
         );
     }
 }

@@ -44,7 +44,10 @@ fn a_service_goes_its_way() {
         &format!("{sync} --dry-run"),
         &["1.0.0", "production", "+ route"],
     );
-    assert_eq!(terminal.json("service list --in production"), json!([]));
+    assert_eq!(
+        terminal.json("service list --in production"),
+        json!({"items": [], "next_cursor": null})
+    );
     terminal.shows(&sync, &["production"]);
     terminal.shows(&sync, &["nothing to do"]);
 
@@ -112,13 +115,13 @@ fn answers_are_json_when_asked_for() {
         "1"
     );
     for (line, pointer, value) in [
-        ("group list", "/0/name", json!(GROUP)),
+        ("group list", "/items/0/name", json!(GROUP)),
         ("group get test", "/instances/online", json!(1)),
-        ("instance list --in test", "/0/state", json!("online")),
-        ("service list", "/0/name", json!("orders")),
+        ("instance list --in test", "/items/0/state", json!("online")),
+        ("service list", "/items/0/name", json!("orders")),
         ("service get orders", "/routes/0/paths/0", json!("/orders")),
-        ("service list --in test", "/0/version", json!("1")),
-        ("operation list", "/0/kind", json!("publish")),
+        ("service list --in test", "/items/0/version", json!("1")),
+        ("operation list", "/items/0/kind", json!("publish")),
         ("status", "/rows/0/cells/test/version", json!("1")),
     ] {
         let answer = terminal.json(line);

@@ -11,5 +11,5 @@ pub(super) async fn run(session: &Session, command: AuditCommand) -> Result<Exit
     let AuditCommand::List { most } = command;
     let path = format!("/audit?limit={}", most.limit);
     let page: List<AuditEntry> = session.client.get(&path).await?;
-    resource::show_list(session, &page.items, "nothing was ever done")
+    resource::show_list(session, &page, "nothing was ever done")
 }

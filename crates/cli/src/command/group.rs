@@ -40,8 +40,10 @@ async fn create(
     document: &Document,
 ) -> Result<Exit, Failure> {
     let group: Group = if let Some(file) = &document.file {
-        let body = document::named(document::read(file)?, name);
-        session.client.post::<Group>(ALL, &body).await?
+        let source = document::read(file)?;
+        let body = document::named(source.value().clone(), name);
+        let posted = session.client.post::<Group>(ALL, &body).await;
+        posted.map_err(|error| source.blame(error.into()))?
     } else {
         let body = GroupBody {
             name: name.map(str::to_owned),

@@ -14,7 +14,7 @@ pub(super) async fn run(session: &Session, command: OperationCommand) -> Result<
         OperationCommand::List { most } => {
             let path = format!("/operations?limit={}", most.limit);
             let page: List<Operation> = session.client.get(&path).await?;
-            resource::show_list(session, &page.items, "nothing was ever changed")
+            resource::show_list(session, &page, "nothing was ever changed")
         }
         OperationCommand::Get { id } => {
             let operation: Operation = session.client.get(&format!("/operations/{id}")).await?;

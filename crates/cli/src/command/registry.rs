@@ -53,8 +53,9 @@ async fn create(
     fields: RegistryFields,
     document: &Document,
 ) -> Result<Exit, Failure> {
-    let body = match &document.file {
-        Some(file) => document::named(document::read(file)?, name.map(AsRef::as_ref)),
+    let source = document.file.as_deref().map(document::read).transpose()?;
+    let body = match &source {
+        Some(source) => document::named(source.value().clone(), name.map(AsRef::as_ref)),
         None => from_flags(name, fields)?,
     };
     let name = document::name_in(&body)?;
@@ -72,7 +73,11 @@ async fn create(
         Err(ClientError::Refused(details)) if details.status == NOT_FOUND => {}
         Err(error) => return Err(error.into()),
     }
-    let registry: Registry = session.client.put(&path, &body).await?;
+    let put = session.client.put(&path, &body).await;
+    let registry: Registry = put.map_err(|error| match &source {
+        Some(source) => source.blame(error.into()),
+        None => error.into(),
+    })?;
     let made = format!("registry {name} of {group} is made\n");
     session.screen.show(&registry, |_| made)?;
     Ok(Exit::Done)

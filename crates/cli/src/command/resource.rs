@@ -1,6 +1,7 @@
 //! What the nouns have in common: plain resources that are listed, shown, made, changed and
 //! deleted.
 
+use ferryway_api::List;
 use ferryway_api::client::{Answer, Ask, escape};
 use http::Method;
 use serde::Serialize;
@@ -13,25 +14,28 @@ use crate::exit::{Exit, Failure};
 use crate::session::Session;
 use crate::table::{self, Row};
 
-/// Shows a whole list.
+/// Shows a whole list: for scripts as one page of the API that holds all.
 pub(super) async fn list<T: Row + Serialize + DeserializeOwned>(
     session: &Session,
     path: &str,
     none: &str,
 ) -> Result<Exit, Failure> {
-    let items: Vec<T> = session.client.all(path).await?;
-    show_list(session, &items, none)
+    let page = List {
+        items: session.client.all(path).await?,
+        next_cursor: None,
+    };
+    show_list::<T>(session, &page, none)
 }
 
-/// Shows items that were read.
+/// Shows a page that was read.
 pub(super) fn show_list<T: Row + Serialize>(
     session: &Session,
-    items: &[T],
+    page: &List<T>,
     none: &str,
 ) -> Result<Exit, Failure> {
     session
         .screen
-        .show(&items, |paint| table::of(items, none, paint))?;
+        .show(page, |paint| table::of(&page.items, none, paint))?;
     Ok(Exit::Done)
 }
 
@@ -79,7 +83,9 @@ pub(super) async fn edit(
     added: &[&str],
 ) -> Result<Exit, Failure> {
     if let Some(file) = &document.file {
-        let _: Value = session.client.put(path, &document::read(file)?).await?;
+        let source = document::read(file)?;
+        let put = session.client.put::<Value>(path, source.value()).await;
+        put.map_err(|error| source.blame(error.into()))?;
         return said(session, &format!("{what} is changed"));
     }
     let (etag, before) = to_edit(session, path, added).await?;

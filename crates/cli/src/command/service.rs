@@ -87,9 +87,21 @@ async fn get(
 }
 
 async fn create(session: &Session, name: Option<&Name>, file: &Path) -> Result<Exit, Failure> {
-    let body = document::named(document::read(file)?, name.map(AsRef::as_ref));
-    let service: Service = session.client.post(ALL, &body).await?;
-    session.screen.show(&service, |_| {
+    let source = document::read(file)?;
+    let body = document::named(source.value().clone(), name.map(AsRef::as_ref));
+    let posted = session.client.post(ALL, &body).await;
+    let service: Service = posted.map_err(|error| source.blame(error.into()))?;
+    made(session, &service, &body)
+}
+
+/// Makes a service in the hub that no file has.
+pub(super) async fn make(session: &Session, body: &Value) -> Result<Exit, Failure> {
+    let service: Service = session.client.post(ALL, body).await?;
+    made(session, &service, body)
+}
+
+fn made(session: &Session, service: &Service, body: &Value) -> Result<Exit, Failure> {
+    session.screen.show(service, |_| {
         let name = body["name"].as_str().unwrap_or_default();
         format!("service {name} is in the hub; run it with `ferryway publish {name}`\n")
     })?;
@@ -123,10 +135,10 @@ async fn edit_in_place(
     let path = format!("{}/definition", published(group, service));
     let put = Change::new(Method::PUT, format!("{path}{}", query(preview)));
     if let Some(file) = &document.file {
-        return put
-            .body(&document::read(file)?)?
-            .deliver(session, preview, waiting)
-            .await;
+        let source = document::read(file)?;
+        let put = put.body(source.value())?;
+        let delivered = put.deliver(session, preview, waiting).await;
+        return delivered.map_err(|failure| source.blame(failure));
     }
     let what = format!("{service} in {group}");
     let (etag, before) = resource::to_edit(session, &path, ADDED).await?;

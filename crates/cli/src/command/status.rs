@@ -15,7 +15,7 @@ use crate::plan::version;
 use crate::progress::erasing;
 use crate::screen::Paint;
 use crate::session::Session;
-use crate::table::{self, pad};
+use crate::table::{self, pad, shown_width};
 
 pub(super) async fn run(session: &Session, status: Status) -> Result<Exit, Failure> {
     let Status { service, watch } = status;
@@ -98,7 +98,7 @@ fn matrix_text(matrix: &Matrix, paint: Paint) -> String {
 fn version_width(matrix: &Matrix, group: &str) -> usize {
     let cells = matrix.rows.iter().filter_map(|row| row.cells.get(group));
     cells
-        .map(|cell| cell_version(cell).chars().count())
+        .map(|cell| shown_width(cell_version(cell)))
         .max()
         .unwrap_or_default()
 }
