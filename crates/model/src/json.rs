@@ -22,6 +22,10 @@ pub fn parse(bytes: &[u8]) -> Result<Value, Problem> {
             format!("the body is not readable as JSON: {error}"),
         )
     };
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        let message = "the body begins with a byte order mark; send UTF-8 without it";
+        return Err(Problem::new(Code::Unreadable, "", message));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = Strict { depth: 0 }
         .deserialize(&mut reader)
@@ -29,6 +33,8 @@ pub fn parse(bytes: &[u8]) -> Result<Value, Problem> {
     reader.end().map_err(|e| unreadable(&e))?;
     Ok(value)
 }
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The canonical bytes of a value: keys sorted, no spaces, everything else as serde_json writes it.
 #[must_use]
@@ -187,6 +193,10 @@ mod tests {
             Ok(r#"{"B":true,"a":null,"b":[1,2.5,"é\n"]}"#),
         );
         check("18446744073709551615", Ok("18446744073709551615"));
+        // Digits that a hasty reader gets wrong in the last place: what is stored must read as itself.
+        for digits in ["31.245270191439438", "123456.78901234567", "5e-324"] {
+            check(digits, Ok(digits));
+        }
     }
 
     #[test]
@@ -207,5 +217,6 @@ mod tests {
             Err("deeper than 32"),
         );
         check("1e999", Err("out of range"));
+        check("\u{feff}{}", Err("byte order mark"));
     }
 }

@@ -26,6 +26,7 @@ mod predicate;
 mod problem;
 mod registry;
 mod span;
+mod text;
 mod view;
 mod walk;
 

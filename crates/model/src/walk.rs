@@ -9,6 +9,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 
 use crate::problem::{Code, Problem};
+use crate::text::{hidden, shown};
 
 /// Collects the problems of one body.
 #[derive(Debug, Default)]
@@ -106,7 +107,8 @@ impl Walk {
         }
     }
 
-    /// Reads a string of at most `most` bytes without control characters.
+    /// Reads a string of at most `most` bytes without characters that are not seen: control
+    /// characters but for line feed and tab, and those that turn the direction of writing.
     pub fn text<'v>(&mut self, value: &'v Value, at: &At<'_>, most: usize) -> Option<&'v str> {
         match value {
             Value::String(text) if text.len() > most => {
@@ -114,19 +116,13 @@ impl Walk {
                 self.note(Code::LimitExceeded, at, message);
                 None
             }
-            Value::String(text)
-                if text
-                    .chars()
-                    .any(|c| c.is_control() && c != '\n' && c != '\t') =>
-            {
-                self.note(
-                    Code::Invalid,
-                    at,
-                    "holds control characters; leave them out",
-                );
-                None
-            }
-            Value::String(text) => Some(text),
+            Value::String(text) => match hidden(text) {
+                None => Some(text),
+                Some(what) => {
+                    self.note(Code::Invalid, at, format!("holds {what}; leave them out"));
+                    None
+                }
+            },
             _ => self.wrong_type(at, "a string", value),
         }
     }
@@ -279,8 +275,7 @@ impl<'v> Object<'v> {
             if self.seen.contains(&name.as_str()) || ignored.contains(&name.as_str()) {
                 continue;
             }
-            let shown: String = name.chars().take(64).collect();
-            let at = At::Field(&self.at, &shown);
+            let at = At::Field(&self.at, name);
             walk.note(Code::UnknownField, &at, self.unknown(name));
         }
     }
@@ -299,8 +294,8 @@ impl fmt::Display for At<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Root => Ok(()),
-            Self::Field(Self::Root, name) => f.write_str(name),
-            Self::Field(parent, name) => write!(f, "{parent}.{name}"),
+            Self::Field(Self::Root, name) => f.write_str(&shown(name)),
+            Self::Field(parent, name) => write!(f, "{parent}.{}", shown(name)),
             Self::Item(parent, index) => write!(f, "{parent}[{index}]"),
         }
     }
