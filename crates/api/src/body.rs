@@ -4,9 +4,12 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+
+use crate::token::Scope;
 
 /// A new group, or what shall replace one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
@@ -26,6 +29,19 @@ pub struct GroupBody {
     /// Whether definitions may come in by publishing and syncing only; default false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enforce_publishing: Option<bool>,
+}
+
+/// A new API token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct TokenBody {
+    /// The name of who will use it, as operations and audit entries will say it.
+    pub name: String,
+    /// How much it may do.
+    pub scope: Scope,
+    /// From when on it is refused (RFC 3339); left out or null: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires_at: Option<Timestamp>,
 }
 
 /// A registry of kind `dns`.

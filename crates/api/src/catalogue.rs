@@ -158,6 +158,8 @@ fn title(code: Code) -> &'static str {
         Code::PublishingEnforced => "The group takes definitions by publish and sync only",
         Code::InUse => "Something still uses it",
         Code::Exists => "There is one of this name already",
+        Code::NothingToConfirm => "No instance waits for a confirmation",
+        Code::NoRollout => "The operation has no rollout",
         Code::RolloutInProgress => "A rollout of the service is under way in the group",
         Code::UpstreamEmpty => "The registry knows no endpoint of the service",
         Code::NoInstances => "The group has no instance online",

@@ -23,6 +23,7 @@ mod overview;
 mod problem;
 mod registry;
 mod service;
+mod token;
 
 pub use apply::{
     Applied, AppliedResource, ApplyBody, ApplyCall, PruneBody, ResourceAction, ResourceId,
@@ -45,3 +46,4 @@ pub use overview::{
 pub use problem::{Problem, ProblemDetails, Severity};
 pub use registry::Registry;
 pub use service::{Convergence, HistoryEntry, PublishedService, Service, Version};
+pub use token::{InvalidScope, NewToken, Scope, Token, TokenDraft};

@@ -20,8 +20,10 @@ mod records;
 mod resources;
 mod retention;
 mod sessions;
+mod shrink;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod tracker;
 mod trial;
 mod turns;
@@ -46,19 +48,20 @@ pub(crate) use error::CoreError;
 pub(crate) use idempotency::Idempotency;
 pub(crate) use memory::{Hub, Memory, Ran};
 pub(crate) use presence::{Instance, Position};
-pub(crate) use records::AuditRecord;
+pub(crate) use records::{AuditRecord, TokenRecord};
 pub(crate) use resources::IfMatch;
+pub(crate) use tokens::Whose;
 
 use blobs::{Blobs, Unread};
 use idempotency::Busy;
 use records::CommitRecord;
 use sessions::Sessions;
 
+use crate::settings::whole;
+
 /// Who asks, and from where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Actor {
-use crate::settings::whole;
-
     /// The name, for `by`.
     pub(crate) name: String,
     /// The address, for the audit's `from`.
@@ -343,9 +346,6 @@ impl Core {
         Ok(())
     }
 
-    /// Stores the operations that ended, and the instances that came or went. Not durable on
-    /// purpose: after a crash those operations are open again, and end by what the instances then
-    /// report.
     /// Reads what an event says. A store that refuses to be read (its disk is full, say) is asked
     /// again: it may heal, and this task is all that keeps memory up to date.
     async fn prepare(&self, event: &Event) -> Result<follow::Prepared, String> {
@@ -364,6 +364,9 @@ impl Core {
         }
     }
 
+    /// Stores the operations that ended, and the instances that came or went. Not durable on
+    /// purpose: after a crash those operations are open again, and end by what the instances then
+    /// report.
     async fn keep_ended(&self) {
         let _keeping = self.0.keeping_instances.lock().await;
         let (ended, instances) = {

@@ -3,6 +3,7 @@
 //!
 //! - `core`: the state in memory over the store, and its changes: planned, compiled, committed.
 //! - `rest`: the REST API, a face of the core that knows HTTP.
+//! - `secret`: what is kept of the secrets that callers show.
 //! - `program`: the parts put together, started and stopped.
 //!
 //! This crate must not know: the proxy. It shares with the gateways only what lies below both: the
@@ -12,6 +13,7 @@ mod admin_token;
 mod core;
 mod program;
 mod rest;
+mod secret;
 mod settings;
 
 pub use program::run;

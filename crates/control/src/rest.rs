@@ -34,6 +34,7 @@ mod services;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod url;
 mod versions;
 
@@ -78,6 +79,7 @@ fn registrations() -> OpenApiRouter<Door> {
             groups::patch_group,
             groups::delete_group
         ))
+        .routes(routes!(groups::confirm_shrink))
         .routes(routes!(instances::list_instances))
         .routes(routes!(instances::get_instance, instances::delete_instance))
         .routes(routes!(registries::list_registries))
@@ -113,9 +115,14 @@ fn registrations() -> OpenApiRouter<Door> {
         .routes(routes!(operations::list_operations))
         .routes(routes!(operations::get_operation))
         .routes(routes!(events::get_events))
+        .routes(routes!(operations::pause))
+        .routes(routes!(operations::resume))
+        .routes(routes!(operations::abort))
         .routes(routes!(overview::compare))
         .routes(routes!(overview::matrix))
         .routes(routes!(audit::list_audit))
+        .routes(routes!(tokens::list_tokens, tokens::create_token))
+        .routes(routes!(tokens::delete_token))
         .routes(routes!(contract::get_contract));
     OpenApiRouter::with_openapi(contract::frame())
         .nest(BASE, api)

@@ -197,13 +197,19 @@ impl Feed {
     /// An operator's word that the view as it is now is meant, although it shrank without
     /// transactions that say so. It holds for as long as the log knows everything that came after.
     pub fn confirm_shrink(&self) -> Revision {
+        let revision = self.lock().head.revision;
+        self.confirm_shrink_at(revision);
+        revision
+    }
+
+    /// As [`Feed::confirm_shrink`], for the view of an earlier revision: a word that was stored. One
+    /// given for an older view than the last changes nothing.
+    pub fn confirm_shrink_at(&self, revision: Revision) {
         let mut state = self.lock();
-        let revision = state.head.revision;
-        state.shrink_confirmed = Some(revision);
+        state.shrink_confirmed = state.shrink_confirmed.max(Some(revision));
         state.heartbeat = frames::of_heartbeat(state.heartbeat_message());
         drop(state);
         self.wake();
-        revision
     }
 
     /// Ends all streams: the group is gone.

@@ -134,6 +134,10 @@ codes! {
     InUse = "in_use", State;
     /// There is one of this name already.
     Exists = "exists", State;
+    /// No instance waits for an operator's word that a shrunken view is meant.
+    NothingToConfirm = "nothing_to_confirm", State;
+    /// An operation without a rollout can't be paused, resumed or aborted.
+    NoRollout = "no_rollout", State;
     /// A rollout of that service is under way in that group.
     RolloutInProgress = "rollout_in_progress", State;
     /// The registry knows no endpoint of the service.

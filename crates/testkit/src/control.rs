@@ -1,5 +1,6 @@
 //! A running control plane.
 
+use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -43,6 +44,11 @@ impl Control {
     /// Its process.
     pub fn program(&mut self) -> &mut Program {
         &mut self.program
+    }
+
+    /// Its data folder.
+    pub fn data_dir(&self) -> &Path {
+        self.data.path()
     }
 
     /// Its API.

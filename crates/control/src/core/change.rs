@@ -65,7 +65,9 @@ impl Core {
                     CoreError::not_found(format!("operation {id} is no longer kept"))
                 });
             }
-            Err(IdempotentResult::Created) => return Err(CoreError::KeyReused),
+            Err(IdempotentResult::Created | IdempotentResult::Token(_)) => {
+                return Err(CoreError::KeyReused);
+            }
         };
         if options.dry_run {
             let plan = self.basis(request, options, if_match)?.plan;
@@ -204,7 +206,7 @@ impl Core {
             operation: Some(operation(plan, actor, now, Some(id), &revisions)),
             audit: (!revisions.is_empty()).then(|| audit(plan, actor, now, id)),
             history: history(plan, &revisions, actor, now),
-            idempotency: idempotency::record(idempotency, now, Some(id)),
+            idempotency: idempotency::record(idempotency, now, IdempotentResult::Operation(id)),
         };
         txn = txn.put(keys::commit(id), records::write(&record));
         self.write_out(hold, blobs, txn).await?;

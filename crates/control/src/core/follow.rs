@@ -18,7 +18,7 @@ use super::memory::{Group, Hub, Memory, Ran};
 use super::presence::Instance;
 use super::records::{
     self, CommitRecord, GroupRecord, HeadRecord, HubRecord, InstanceRecord, RegistryRecord,
-    VersionRecord,
+    ShrinkRecord, TokenRecord, VersionRecord,
 };
 use crate::settings::whole;
 
@@ -29,6 +29,8 @@ pub(super) struct Taken {
     pub(super) moved: Vec<Moved>,
     /// Whether a group came or went.
     pub(super) groups: bool,
+    /// Shrunken views that were confirmed.
+    pub(super) confirmed: Vec<(Name, ShrinkRecord)>,
 }
 
 /// A group's view that moved, to be delivered.
@@ -53,6 +55,8 @@ enum Change {
     Hub(Name, Option<HubRecord>),
     Version(Name, VersionNumber, VersionRecord),
     Commit(Uuid, Option<Box<CommitRecord>>),
+    Token(Uuid, Option<TokenRecord>),
+    Shrink(Name, Option<ShrinkRecord>),
     Instance(Name, String, Option<InstanceRecord>),
     Content(Content),
     ContentGone(Digest),
@@ -74,6 +78,8 @@ pub(super) async fn load(store: &Store, blobs: &Blobs) -> Result<Memory, String>
         keys::HUB,
         keys::VERSIONS,
         keys::COMMITS,
+        keys::TOKENS,
+        keys::SHRINKS,
         keys::INSTANCES,
     ] {
         let mut from = None;
@@ -173,6 +179,11 @@ impl Memory {
             Change::Commit(_, Some(commit)) => commit.history.first().map(|entry| entry.kind),
             _ => None,
         });
+        let confirmed = changes.iter().filter_map(|change| match change {
+            Change::Shrink(group, Some(record)) => Some((group.clone(), *record)),
+            _ => None,
+        });
+        let confirmed: Vec<_> = confirmed.collect();
         let operations: Vec<Uuid> = changes
             .iter()
             .filter_map(|change| match change {
@@ -199,7 +210,11 @@ impl Memory {
         }
         operations.into_iter().for_each(|id| self.miss(id));
         self.revision = revision;
-        Taken { moved, groups }
+        Taken {
+            moved,
+            groups,
+            confirmed,
+        }
     }
 }
 
@@ -255,6 +270,10 @@ fn apply(memory: &mut Memory, change: Change, revision: StoreRevision) -> Option
                 .insert(version, record);
         }
         Change::Commit(id, record) => apply_commit(memory, id, record),
+        Change::Token(id, Some(record)) => drop(memory.tokens.insert(id, record)),
+        Change::Token(id, None) => drop(memory.tokens.remove(&id)),
+        Change::Shrink(group, Some(record)) => drop(memory.shrinks.insert(group, record)),
+        Change::Shrink(group, None) => drop(memory.shrinks.remove(&group)),
         Change::Instance(group, id, record) => {
             let instances = memory.instances.entry(group).or_default();
             match record {
@@ -426,6 +445,13 @@ async fn read_near(
                 .map_err(|error| format!("the store's key {key}: {error}"))?;
             Change::Commit(id, optional(key, value)?.map(Box::new))
         }
+        "token" => {
+            let id = rest
+                .parse()
+                .map_err(|error| format!("the store's key {key}: {error}"))?;
+            Change::Token(id, optional(key, value)?)
+        }
+        "shrink" => Change::Shrink(name(rest)?, optional(key, value)?),
         "instance" => {
             let (group, id) = pair()?;
             Change::Instance(name(group)?, id.to_owned(), optional(key, value)?)

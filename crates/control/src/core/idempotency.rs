@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ferryway_model::Digest;
 use jiff::{SignedDuration, Timestamp};
-use uuid::Uuid;
 
 use super::Core;
 use super::error::CoreError;
@@ -25,8 +24,8 @@ pub(crate) struct Idempotency {
 pub(crate) enum Made {
     /// It did.
     Now,
-    /// The first call with its key did.
-    Before,
+    /// The first call with its key did, and this is what.
+    Before(IdempotentResult),
 }
 
 /// For so long a key stands for its first call.
@@ -79,14 +78,13 @@ impl Core {
     }
 }
 
-/// The record of a call that made an operation, or a resource.
+/// The record of a call that made something.
 pub(super) fn record(
     idempotency: Option<&Idempotency>,
     at: Timestamp,
-    operation: Option<Uuid>,
+    result: IdempotentResult,
 ) -> Option<IdempotencyRecord> {
     let Idempotency { key, fingerprint } = idempotency?;
-    let result = operation.map_or(IdempotentResult::Created, IdempotentResult::Operation);
     Some(IdempotencyRecord {
         key: key.clone(),
         fingerprint: *fingerprint,

@@ -14,6 +14,8 @@ pub(super) const REGISTRIES: &str = "registry/";
 pub(super) const HUB: &str = "hub/";
 pub(super) const VERSIONS: &str = "version/";
 pub(super) const COMMITS: &str = "commit/";
+pub(super) const TOKENS: &str = "token/";
+pub(super) const SHRINKS: &str = "shrink/";
 pub(super) const INSTANCES: &str = "instance/";
 pub(super) const CONTENT: &str = "content/";
 pub(super) const BUCKETS: &str = "bucket/";
@@ -52,6 +54,16 @@ pub(super) fn commit(id: Uuid) -> Key {
 /// An instance that was seen.
 pub(super) fn instance(group: &Name, id: &str) -> Key {
     key(format!("{INSTANCES}{group}/{id}"))
+}
+
+/// An API token.
+pub(super) fn token(id: Uuid) -> Key {
+    key(format!("{TOKENS}{id}"))
+}
+
+/// The shrunken view of a group that an operator has confirmed.
+pub(super) fn shrink(group: &Name) -> Key {
+    key(format!("{SHRINKS}{group}"))
 }
 
 /// Canonical bytes of a definition, binding or registry.

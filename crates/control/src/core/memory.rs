@@ -20,7 +20,7 @@ use super::contents::{Content, Contents, Recent};
 use super::presence::Instance;
 use super::records::{
     AuditRecord, GroupRecord, HeadRecord, HistoryRecord, HubRecord, IdempotencyRecord,
-    RegistryRecord, VersionRecord,
+    RegistryRecord, ShrinkRecord, TokenRecord, VersionRecord,
 };
 use super::tracker::Tracker;
 
@@ -45,6 +45,10 @@ pub(crate) struct Memory {
     pub(crate) audit: BTreeMap<Uuid, Arc<AuditRecord>>,
     /// Answers that repeated calls get again, by key.
     pub(super) idempotency: HashMap<String, IdempotencyRecord>,
+    /// API tokens.
+    pub(crate) tokens: BTreeMap<Uuid, TokenRecord>,
+    /// Shrunken views that operators have confirmed, by group.
+    pub(super) shrinks: BTreeMap<Name, ShrinkRecord>,
     /// Instances seen, by group and id.
     pub(crate) instances: BTreeMap<Name, BTreeMap<String, Instance>>,
     /// Instances that came or went, and are not stored as such yet.

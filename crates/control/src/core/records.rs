@@ -1,12 +1,15 @@
 //! What is stored under the keys, as JSON.
 
-use ferryway_api::Operation;
+use ferryway_api::{Operation, Scope};
 use ferryway_model::{Digest, Meta, Name, Revision, VersionNumber};
+use ferryway_proto::Epoch;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
+
+use crate::secret::SecretDigest;
 
 /// `group/NAME`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,11 +104,15 @@ pub(crate) struct IdempotencyRecord {
 }
 
 /// What the first call made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum IdempotentResult {
     Operation(Uuid),
+    /// A resource that the call names, or that the URL names and the call acts on.
+    #[default]
     Created,
+    /// A token, whose id no caller could know before.
+    Token(Uuid),
 }
 
 /// `instance/GROUP/ID`: an instance that was seen, so that one that is away can be listed.
@@ -115,6 +122,26 @@ pub(crate) struct InstanceRecord {
     pub(crate) build: String,
     pub(crate) addresses: Vec<String>,
     pub(crate) last_seen: Timestamp,
+}
+
+/// `token/ID`: an API token.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct TokenRecord {
+    pub(crate) name: String,
+    pub(crate) scope: Scope,
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) created_by: String,
+    /// Of the whole secret.
+    pub(crate) digest: SecretDigest,
+}
+
+/// `shrink/GROUP`: an operator's word that the view at this head is meant, although it shrank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ShrinkRecord {
+    /// A word given before the store was restored from a copy says nothing of what the copy holds.
+    pub(crate) epoch: Epoch,
+    pub(crate) head: HeadRecord,
 }
 
 /// A record as it is stored: JSON, or a zstd frame of it where it is large. A call on 64 services in

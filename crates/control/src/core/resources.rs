@@ -18,7 +18,8 @@ use super::error::CoreError;
 use super::idempotency::{self, Idempotency, Made};
 use super::memory::Memory;
 use super::records::{
-    self, AuditRecord, CommitRecord, GroupRecord, HeadRecord, HubRecord, RegistryRecord,
+    self, AuditRecord, CommitRecord, GroupRecord, HeadRecord, HubRecord, IdempotentResult,
+    RegistryRecord,
 };
 use super::{Actor, Core, Hold, keys};
 
@@ -54,13 +55,15 @@ impl IfMatch {
 
 /// A write, worked out on one state of memory.
 #[derive(Debug, Default)]
-struct Draft {
-    requires: Vec<(StoreKey, Expect)>,
-    puts: Vec<(StoreKey, Bytes)>,
-    deletes: Vec<StoreKey>,
-    blobs: Vec<(StoreKey, Bytes)>,
+pub(super) struct Draft {
+    pub(super) requires: Vec<(StoreKey, Expect)>,
+    pub(super) puts: Vec<(StoreKey, Bytes)>,
+    pub(super) deletes: Vec<StoreKey>,
+    pub(super) blobs: Vec<(StoreKey, Bytes)>,
     /// Action, target, before, after; none: nothing changes.
-    audit: Option<(&'static str, String, Value, Value)>,
+    pub(super) audit: Option<(&'static str, String, Value, Value)>,
+    /// What a repeated call with the same idempotency key is told.
+    pub(super) made: IdempotentResult,
 }
 
 impl Core {
@@ -178,7 +181,7 @@ impl Core {
                     (keys::head(name), Expect::Revision(group.head_modified)),
                 ],
                 puts: vec![(keys::head(name), records::write(&head).into())],
-                deletes: vec![keys::group(name)],
+                deletes: vec![keys::group(name), keys::shrink(name)],
                 ..Draft::default()
             };
             draft.deletes.extend(
@@ -462,15 +465,16 @@ impl Core {
     }
 
     /// Works a write out on memory and commits it, anew while others come in between.
-    async fn draft(
+    pub(super) async fn draft(
         &self,
         actor: &Actor,
         idempotency: Option<&Idempotency>,
         draft: impl Fn(&Memory, Timestamp) -> Result<Draft, CoreError>,
     ) -> Result<Made, CoreError> {
         self.writable()?;
-        let Ok(key) = self.turn(idempotency)? else {
-            return Ok(Made::Before);
+        let key = match self.turn(idempotency)? {
+            Ok(key) => key,
+            Err(result) => return Ok(Made::Before(result)),
         };
         let hold = Arc::new(Hold {
             _key: key,
@@ -485,6 +489,7 @@ impl Core {
                 deletes,
                 blobs,
                 audit,
+                made,
             } = self.read(|memory| draft(memory, now))?;
             let Some((action, target, before, after)) = audit else {
                 return Ok(Made::Now);
@@ -501,7 +506,7 @@ impl Core {
             };
             let record = CommitRecord {
                 audit: Some(audit),
-                idempotency: idempotency::record(idempotency, now, None),
+                idempotency: idempotency::record(idempotency, now, made),
                 ..CommitRecord::default()
             };
             let mut txn = Txn::new().put(keys::commit(Uuid::now_v7()), records::write(&record));

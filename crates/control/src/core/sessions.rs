@@ -34,6 +34,11 @@ impl Sessions {
         sessions
     }
 
+    /// Whose history the views' revisions belong to.
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
     /// The feed of a group.
     pub(super) fn feed(&self, group: &Name) -> Option<Arc<Feed>> {
         self.feeds
@@ -45,11 +50,20 @@ impl Sessions {
 
     /// Hands what an event changed to the feeds.
     pub(super) fn take(&self, taken: Taken, core: &Core) {
-        let Taken { moved, groups } = taken;
+        let Taken {
+            moved,
+            groups,
+            confirmed,
+        } = taken;
         if groups {
             core.read(|memory| self.match_groups(memory));
         }
         moved.into_iter().for_each(|moved| self.publish(moved));
+        for (group, record) in confirmed {
+            if let Some(feed) = self.feed(&group).filter(|_| record.epoch == self.epoch) {
+                feed.confirm_shrink_at(record.head.revision);
+            }
+        }
     }
 
     fn publish(&self, moved: Moved) {
@@ -99,9 +113,14 @@ impl Sessions {
             stays
         });
         for (name, group) in &memory.groups {
-            feeds
-                .entry(name.clone())
-                .or_insert_with(|| Arc::new(Feed::new(name.clone(), self.head(group))));
+            feeds.entry(name.clone()).or_insert_with(|| {
+                let feed = Feed::new(name.clone(), self.head(group));
+                let confirmed = memory.shrinks.get(name);
+                if let Some(record) = confirmed.filter(|record| record.epoch == self.epoch) {
+                    feed.confirm_shrink_at(record.head.revision);
+                }
+                Arc::new(feed)
+            });
         }
     }
 

@@ -10,34 +10,30 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
-use ferryway_api::ApiError;
+use ferryway_api::{ApiError, Scope};
 use ferryway_model::Name;
 use ferryway_runtime::{Clock, Stop};
-use subtle::ConstantTimeEq;
 
 use super::count::Counters;
 use super::loopback;
-use crate::core::{Actor, Core};
+use crate::core::{Actor, Core, Whose};
+use crate::secret::SecretDigest;
 
 /// How callers are told apart.
 pub(crate) enum Access {
-    /// By the administrator's token, which is this.
+    /// By their tokens: those that were made over the API, and the administrator's, which is this.
     Token(String),
-    /// Not at all: `--dev`, for callers on this machine.
+    /// `--dev`, for callers on this machine: who shows no token is the administrator. A token that
+    /// was made over the API counts here too, so that scopes can be tried out.
     Dev,
 }
 
 /// The same, as the running API keeps it.
 #[derive(Clone, Debug)]
 enum Guard {
-    Token(TokenDigest),
+    Token(SecretDigest),
     Dev,
 }
-
-/// The digest of a token: neither memory nor a log holds the token itself, and the comparison takes
-/// the same time whatever is compared.
-#[derive(Clone, Debug)]
-struct TokenDigest([u8; 32]);
 
 /// What a caller wants with a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +54,8 @@ pub(super) enum Resource {
     Published,
     Operations,
     Audit,
+    /// Who may call.
+    Tokens,
     /// Whether this process is well.
     Probe,
     /// What the API is and what its errors mean.
@@ -82,8 +80,15 @@ struct Shared {
 #[derive(Debug)]
 pub(super) struct Caller {
     door: Door,
-    who: Result<Actor, ApiError>,
+    who: Result<Known, ApiError>,
     from: String,
+}
+
+/// Who calls, when it is known.
+#[derive(Debug)]
+struct Known {
+    name: String,
+    scope: Scope,
 }
 
 /// What a caller who may gets.
@@ -91,19 +96,31 @@ pub(super) struct Caller {
 pub(super) struct Allowed {
     door: Door,
     pub(super) actor: Actor,
+    scope: Option<Scope>,
 }
 
-/// The one place that decides. There is one actor in this build, the administrator, who may do
-/// everything; who shows no token may ask how the process is and what the API is.
+/// The one place that decides. Who shows no token (no scope) may ask how the process is and what
+/// the API is. Scopes are the same in all groups.
 fn authorize(
-    who: &Result<Actor, ApiError>,
+    scope: Option<Scope>,
     verb: Verb,
     resource: Resource,
     _group: Option<&Name>,
 ) -> Result<(), ApiError> {
-    match (who, verb, resource) {
-        (_, Verb::Read, Resource::Probe | Resource::Contract) | (Ok(_), _, _) => Ok(()),
-        (Err(why), _, _) => Err(why.clone()),
+    let needed = match (verb, resource) {
+        (Verb::Read, Resource::Probe | Resource::Contract) => return Ok(()),
+        (_, Resource::Tokens) => Scope::Admin,
+        (Verb::Read, _) => Scope::Read,
+        (Verb::Write, _) => Scope::Write,
+    };
+    match scope {
+        None => Err(ApiError::Unauthorized),
+        Some(scope) if scope >= needed => Ok(()),
+        Some(scope) => {
+            let message =
+                format!("this token has the scope {scope}; this call needs one with {needed}");
+            Err(ApiError::Forbidden(message))
+        }
     }
 }
 
@@ -118,25 +135,35 @@ impl fmt::Debug for Access {
 }
 
 impl Guard {
-    /// The name of who calls.
-    fn name(&self, headers: &HeaderMap) -> Result<&'static str, ApiError> {
-        match self {
-            Self::Token(expected) => {
-                let given = headers.get(AUTHORIZATION).and_then(bearer);
-                let good = given.is_some_and(|given| TokenDigest::of(given).equals(expected));
-                if good {
-                    Ok(ADMINISTRATOR)
-                } else {
-                    Err(ApiError::Unauthorized)
-                }
+    /// Who calls. Why somebody is not let in is not said: it would help who guesses.
+    fn who(&self, core: &Core, headers: &HeaderMap) -> Result<Known, ApiError> {
+        let given = headers.get(AUTHORIZATION).and_then(bearer);
+        if matches!(self, Self::Dev) {
+            loopback::check(headers)?;
+        }
+        let whose = given.map_or(Whose::Foreign, |given| core.whose(given));
+        match (self, whose) {
+            (_, Whose::Token { name, scope }) => Ok(Known { name, scope }),
+            (Self::Dev, Whose::Foreign) => Ok(Known::administrator()),
+            (Self::Token(expected), Whose::Foreign)
+                if given.is_some_and(|given| SecretDigest::of(given).equals(expected)) =>
+            {
+                Ok(Known::administrator())
             }
-            Self::Dev => loopback::check(headers).map(|()| ADMINISTRATOR),
+            (_, Whose::Foreign | Whose::Nobody) => Err(ApiError::Unauthorized),
         }
     }
 }
 
-/// The one actor of this build.
-const ADMINISTRATOR: &str = "admin";
+impl Known {
+    /// Who holds the token of the first start, or starts the control plane with `--dev`.
+    fn administrator() -> Self {
+        Self {
+            name: "admin".to_owned(),
+            scope: Scope::Admin,
+        }
+    }
+}
 
 /// The token of `Authorization: Bearer TOKEN`.
 fn bearer(header: &HeaderValue) -> Option<&[u8]> {
@@ -145,16 +172,6 @@ fn bearer(header: &HeaderValue) -> Option<&[u8]> {
     scheme
         .eq_ignore_ascii_case(SCHEME)
         .then(|| token.trim_ascii())
-}
-
-impl TokenDigest {
-    fn of(token: &[u8]) -> Self {
-        Self(*blake3::hash(token).as_bytes())
-    }
-
-    fn equals(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
-    }
 }
 
 impl Door {
@@ -167,7 +184,7 @@ impl Door {
         counters: Counters,
     ) -> Self {
         let guard = match access {
-            Access::Token(token) => Guard::Token(TokenDigest::of(token.as_bytes())),
+            Access::Token(token) => Guard::Token(SecretDigest::of(token.as_bytes())),
             Access::Dev => Guard::Dev,
         };
         Self(Arc::new(Shared {
@@ -187,11 +204,7 @@ impl FromRequestParts<Door> for Caller {
     async fn from_request_parts(parts: &mut Parts, door: &Door) -> Result<Self, Infallible> {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         let from = peer.map_or_else(|| "unknown".to_owned(), |peer| peer.0.ip().to_string());
-        let name = door.0.guard.name(&parts.headers);
-        let who = name.map(|name| Actor {
-            name: name.to_owned(),
-            from: from.clone(),
-        });
+        let who = door.0.guard.who(&door.0.core, &parts.headers);
         Ok(Self {
             door: door.clone(),
             who,
@@ -211,13 +224,16 @@ impl Caller {
         resource: Resource,
         group: Option<&Name>,
     ) -> Result<Allowed, ApiError> {
-        authorize(&self.who, verb, resource, group)?;
         let Self { door, who, from } = self;
-        let actor = who.unwrap_or_else(|_| Actor {
-            name: "anonymous".to_owned(),
-            from,
-        });
-        Ok(Allowed { door, actor })
+        let scope = who.as_ref().map(|known| known.scope).ok();
+        match authorize(scope, verb, resource, group) {
+            Ok(()) => {}
+            Err(ApiError::Unauthorized) => return Err(who.err().unwrap_or(ApiError::Unauthorized)),
+            Err(other) => return Err(other),
+        }
+        let name = who.map_or_else(|_| "anonymous".to_owned(), |known| known.name);
+        let actor = Actor { name, from };
+        Ok(Allowed { door, actor, scope })
     }
 }
 
@@ -232,7 +248,7 @@ impl Allowed {
         resource: Resource,
         group: Option<&Name>,
     ) -> Result<(), ApiError> {
-        authorize(&Ok(self.actor.clone()), verb, resource, group)
+        authorize(self.scope, verb, resource, group)
     }
 
     pub(super) fn core(&self) -> &Core {

@@ -37,6 +37,12 @@ pub(super) fn created<T: Serialize>(body: &T, tag: &str, path: &str) -> Answer {
     )
 }
 
+/// 201 for what has no entity tag, because nobody can change it.
+pub(super) fn created_at<T: Serialize>(body: &T, path: &str) -> Answer {
+    let location = format!("{BASE}{path}");
+    with(StatusCode::CREATED, body, &[(LOCATION, &location)])
+}
+
 /// 204: it is gone.
 pub(super) fn gone() -> Response {
     StatusCode::NO_CONTENT.into_response()

@@ -156,6 +156,28 @@ pub(super) async fn delete_group(
     Ok(gone())
 }
 
+/// An operator's word that a view which shrank without a transaction that says so is meant. Wanted
+/// when an instance of the group holds services with the code `shrink_unconfirmed`: it learnt by
+/// comparison, after a restore say, that much of what it runs is gone, and keeps it.
+#[utoipa::path(post, path = "/gateway-groups/{group}/confirm-shrink", tag = "groups",
+    responses((status = 200, description = "Confirmed", body = Group)))]
+pub(super) async fn confirm_shrink(
+    caller: Caller,
+    Url(name): Url<Name>,
+    params: Params,
+    sent: Sent,
+) -> Answer {
+    let allowed = caller.may(Verb::Write, Resource::Groups, Some(&name))?;
+    let core = allowed.core();
+    exists(core, &name)?;
+    params.none()?;
+    let idempotency = sent.keyed_nothing().await?;
+    core.confirm_shrink(&allowed.actor, &name, idempotency.as_ref())
+        .await?;
+    let (answer, tag) = read(core, &name)?;
+    tagged(&answer, &tag)
+}
+
 /// Whether the URL's group is there.
 ///
 /// # Errors

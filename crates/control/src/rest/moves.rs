@@ -52,6 +52,8 @@ pub(super) async fn sync_service(
     sent: Sent,
 ) -> Answer {
     let allowed = caller.may(Verb::Read, Resource::Published, Some(&group))?;
+    // Which groups it writes to the body says; who may write to none needn't send it.
+    allowed.also(Verb::Write, Resource::Published, None)?;
     is_published(allowed.core(), &group, &service)?;
     let wait = params.wait()?;
     let (body, idempotency) = sent.keyed_json().await?;
@@ -72,6 +74,7 @@ pub(super) async fn sync_group(
     sent: Sent,
 ) -> Answer {
     let allowed = caller.may(Verb::Read, Resource::Published, Some(&group))?;
+    allowed.also(Verb::Write, Resource::Published, None)?;
     groups::exists(allowed.core(), &group)?;
     let wait = params.wait()?;
     let (body, idempotency) = sent.keyed_json().await?;

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use ferryway_api::{ApiError, List, Operation};
+use ferryway_model::{Code, Problem};
 use uuid::Uuid;
 
 use super::access::{Caller, Resource, Verb};
 use super::answer::{Answer, settled, shown};
 use super::page::page;
 use super::query::{ListQuery, Params, WaitQuery};
+use super::sent::Sent;
 use super::url::Url;
 
 /// Operations, newest first.
@@ -42,6 +44,55 @@ pub(super) async fn get_operation(caller: Caller, Url(id): Url<Uuid>, params: Pa
     let operation = operation.ok_or_else(|| no_operation(id))?;
     let wait = params.wait()?;
     Ok(shown(&settled(&allowed, operation, wait).await))
+}
+
+/// Pauses a rollout. This build has none: it delivers all at once.
+#[utoipa::path(post, path = "/operations/{id}/pause", tag = "operations",
+    responses((status = 200, description = "Paused", body = Operation)))]
+pub(super) async fn pause(caller: Caller, url: Url<Uuid>, params: Params, sent: Sent) -> Answer {
+    steer(caller, url, params, sent, "paused").await
+}
+
+/// Goes on with a paused or halted rollout. This build has none: it delivers all at once.
+#[utoipa::path(post, path = "/operations/{id}/resume", tag = "operations",
+    responses((status = 200, description = "Resumed", body = Operation)))]
+pub(super) async fn resume(caller: Caller, url: Url<Uuid>, params: Params, sent: Sent) -> Answer {
+    steer(caller, url, params, sent, "resumed").await
+}
+
+/// Ends a rollout and takes back what it did. This build has none: it delivers all at once.
+#[utoipa::path(post, path = "/operations/{id}/abort", tag = "operations",
+    responses((status = 200, description = "Aborted", body = Operation)))]
+pub(super) async fn abort(caller: Caller, url: Url<Uuid>, params: Params, sent: Sent) -> Answer {
+    steer(caller, url, params, sent, "aborted").await
+}
+
+/// Every operation of this build is one wave, delivered to all instances at once, so there is never
+/// a rollout to steer.
+async fn steer(
+    caller: Caller,
+    Url(id): Url<Uuid>,
+    params: Params,
+    sent: Sent,
+    what: &str,
+) -> Answer {
+    let allowed = caller.may(Verb::Write, Resource::Operations, None)?;
+    let operation = allowed
+        .core()
+        .read(|memory| memory.operations.get(&id).cloned());
+    let operation = operation.ok_or_else(|| no_operation(id))?;
+    params.none()?;
+    sent.keyed_nothing().await?;
+    let message = format!(
+        "operation {id} was delivered to all instances at once, so it has no rollout that could \
+         be {what}; to take the change back, use rollback"
+    );
+    let mut problem = Problem::new(Code::NoRollout, "", message);
+    problem.service = operation
+        .service
+        .as_deref()
+        .and_then(|name| name.parse().ok());
+    Err(vec![problem].into())
 }
 
 pub(super) fn no_operation(id: Uuid) -> ApiError {

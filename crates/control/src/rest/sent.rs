@@ -10,7 +10,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use ferryway_api::ApiError;
 use ferryway_model::limits::BODY_BYTES_MAX;
-use ferryway_model::{Code, Digest, parse_json};
+use ferryway_model::{At, Code, Digest, Walk, parse_json};
 use serde_json::Value;
 
 use super::access::Door;
@@ -67,16 +67,43 @@ impl Sent {
     /// A malformed key; another content type, too large, or no JSON.
     pub(super) async fn keyed_json(self) -> Result<(Value, Option<Idempotency>), ApiError> {
         let key = key(self.headers())?;
-        let mut print = blake3::Hasher::new();
-        print.update(self.request.method().as_str().as_bytes());
-        print.update(b" ");
-        print.update(self.request.uri().path().as_bytes());
-        print.update(b"\n");
+        let mut print = self.fingerprint();
         let bytes = self.bytes(&[JSON]).await?;
         print.update(&bytes);
         let fingerprint = Digest::from_bytes(*print.finalize().as_bytes());
         let idempotency = key.map(|key| Idempotency { key, fingerprint });
         Ok((parsed(&bytes)?, idempotency))
+    }
+
+    /// Reads the idempotency key of a call that says everything in its URL: no body, or an empty
+    /// object.
+    ///
+    /// # Errors
+    /// A malformed key, or a body that says something.
+    pub(super) async fn keyed_nothing(self) -> Result<Option<Idempotency>, ApiError> {
+        let key = key(self.headers())?;
+        let print = self.fingerprint();
+        let is_json = media_type(self.headers()).is_some();
+        let bytes = if is_json {
+            self.bytes(&[JSON]).await?
+        } else {
+            self.read().await?
+        };
+        if !bytes.is_empty() {
+            if !is_json {
+                return Err(ApiError::UnsupportedMediaType(JSON));
+            }
+            let body = parsed(&bytes)?;
+            let mut walk = Walk::new();
+            let empty = walk
+                .object(&body, At::Root)
+                .map(|object| object.finish(&mut walk, &[]));
+            walk.finish(empty).map_err(ApiError::Refused)?;
+        }
+        Ok(key.map(|key| Idempotency {
+            key,
+            fingerprint: Digest::from_bytes(*print.finalize().as_bytes()),
+        }))
     }
 
     /// Makes sure that there is no body: what it says would not be done.
@@ -90,6 +117,16 @@ impl Sent {
         Err(unreadable(
             "a DELETE takes no body; what can be asked of it goes into the query",
         ))
+    }
+
+    /// What tells this call from others of the same key, before its body is added.
+    fn fingerprint(&self) -> blake3::Hasher {
+        let mut print = blake3::Hasher::new();
+        print.update(self.request.method().as_str().as_bytes());
+        print.update(b" ");
+        print.update(self.request.uri().path().as_bytes());
+        print.update(b"\n");
+        print
     }
 
     async fn bytes(self, kinds: &[&'static str]) -> Result<Bytes, ApiError> {

@@ -10,7 +10,9 @@ mod lists;
 mod overview;
 mod plain;
 mod published;
+mod shrink;
 mod socket;
+mod tokens;
 
 use std::time::Duration;
 

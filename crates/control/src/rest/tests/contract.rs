@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ferryway_api::{
     AuditEntry, Compare, Group, HistoryEntry, List, Matrix, Operation, PublishedService, Registry,
-    Service, Version,
+    Service, Token, Version,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -20,6 +20,7 @@ const ALL: &[(&str, &[&str])] = &[
         "/api/v1/gateway-groups/{group}",
         &["delete", "get", "patch", "put"],
     ),
+    ("/api/v1/gateway-groups/{group}/confirm-shrink", &["post"]),
     ("/api/v1/gateway-groups/{group}/instances", &["get"]),
     (
         "/api/v1/gateway-groups/{group}/instances/{id}",
@@ -56,7 +57,10 @@ const ALL: &[(&str, &[&str])] = &[
     ("/api/v1/openapi.json", &["get"]),
     ("/api/v1/operations", &["get"]),
     ("/api/v1/operations/{id}", &["get"]),
+    ("/api/v1/operations/{id}/abort", &["post"]),
     ("/api/v1/operations/{id}/events", &["get"]),
+    ("/api/v1/operations/{id}/pause", &["post"]),
+    ("/api/v1/operations/{id}/resume", &["post"]),
     ("/api/v1/services", &["get", "post"]),
     (
         "/api/v1/services/{service}",
@@ -65,6 +69,8 @@ const ALL: &[(&str, &[&str])] = &[
     ("/api/v1/services/{service}/publish", &["post"]),
     ("/api/v1/services/{service}/versions", &["get"]),
     ("/api/v1/services/{service}/versions/{version}", &["get"]),
+    ("/api/v1/tokens", &["get", "post"]),
+    ("/api/v1/tokens/{id}", &["delete"]),
     ("/healthz", &["get"]),
     ("/metrics", &["get"]),
     ("/problems/{code}", &["get"]),
@@ -116,7 +122,8 @@ async fn the_document_names_every_route() {
             }
             let error = &operation["responses"]["default"]["content"]["application/problem+json"];
             assert!(error["schema"].is_object(), "{id}");
-            let has_body = ["post", "put", "patch"].contains(&method.as_str());
+            let says_all = ["confirm_shrink", "pause", "resume", "abort"].contains(&id);
+            let has_body = ["post", "put", "patch"].contains(&method.as_str()) && !says_all;
             assert_eq!(operation["requestBody"].is_object(), has_body, "{id}");
         }
     }
@@ -269,6 +276,13 @@ async fn answers_are_what_the_document_says() {
     check::<List<HistoryEntry>>(&api, &format!("{service}/history")).await;
     check::<List<Operation>>(&api, "/operations").await;
     check::<List<AuditEntry>>(&api, "/audit").await;
+    api.check(
+        "POST /tokens",
+        json!({"name": "ci", "scope": "read"}),
+        "201",
+    )
+    .await;
+    check::<List<Token>>(&api, "/tokens").await;
     check::<Matrix>(&api, "/matrix").await;
     check::<Compare>(&api, "/compare?a=test&b=production").await;
 }

@@ -2,19 +2,21 @@
 
 use ferryway_delivery::{Peer, Presence};
 use ferryway_model::{Key, Name};
-use ferryway_proto::{Ack, AckStage, Epoch, Fault, Hello, Limits, Nack, Position, Source, Stage};
+use ferryway_proto::{
+    Ack, AckStage, Epoch, Fault, HeldEntry, Hello, Limits, Nack, Position, Source, Stage, Status,
+};
 use uuid::Uuid;
 
 use super::*;
 
 /// An instance of the group `test` that says what it is told to say.
-struct Puppet {
+pub(super) struct Puppet {
     core: Core,
     peer: Peer,
 }
 
 impl Puppet {
-    fn joins(api: &Api) -> Self {
+    pub(super) fn joins(api: &Api) -> Self {
         let group: Name = "test".parse().expect("is a name");
         let (instance, session) = (Uuid::now_v7(), Uuid::now_v7());
         let peer = Peer {
@@ -88,7 +90,27 @@ impl Puppet {
         self.core.acked(&self.peer, &ack);
     }
 
-    fn rejects(&self) {
+    /// Says that it keeps httpbin as it was, for this reason.
+    pub(super) fn holds(&self, code: &str) {
+        let position = self.position();
+        let held = HeldEntry {
+            key: Key::service(&"httpbin".parse().expect("is a name")),
+            digest: Some(ferryway_model::Digest::of(code.as_bytes())),
+            code: code.to_owned(),
+            path: String::new(),
+            detail: "it waits".to_owned(),
+            revision: position.revision,
+        };
+        let status = Status {
+            desired: Some(position),
+            effective: None,
+            holds: vec![held],
+            held: 1,
+        };
+        self.core.reported(&self.peer, &status);
+    }
+
+    pub(super) fn rejects(&self) {
         let position = self.position();
         let fault = Fault {
             key: Key::service(&"httpbin".parse().expect("is a name")),

@@ -8,6 +8,9 @@ use super::*;
 
 const D: &str = "blake3:0000000000000000000000000000000000000000000000000000000000000000";
 
+/// The id of no operation.
+const NO_ID: &str = "01973000-0000-7000-8000-000000000000";
+
 /// Codes that nothing in this build can bring about, or only with instances that are online.
 const OUT_OF_REACH: &[Code] = &[
     Code::PluginUnsupported,
@@ -130,6 +133,11 @@ async fn every_problem_code() {
             json!({"digest": D}),
             "422 not_in_history digest",
         ),
+        (
+            "POST /gateway-groups/test/confirm-shrink",
+            Value::Null,
+            "409 nothing_to_confirm",
+        ),
         ("DELETE /services/httpbin", Value::Null, "409 in_use"),
         ("DELETE /gateway-groups/test", Value::Null, "409 in_use"),
     ];
@@ -138,6 +146,27 @@ async fn every_problem_code() {
         api.check(call, body, expect).await;
         seen.insert(expect.split(' ').nth(1).expect("has a code").to_owned());
     }
+
+    let operations = api.get("/operations").await.json();
+    let id = operations["items"][0]["operation"]
+        .as_str()
+        .expect("has an id");
+    for verb in ["pause", "resume", "abort"] {
+        let call = format!("POST /operations/{id}/{verb}");
+        api.check(&call, Value::Null, "409 no_rollout").await;
+        api.check(&call, json!({}), "409 no_rollout").await;
+        api.check(&call, json!({"x": 1}), "400 unknown_field x")
+            .await;
+        let unknown = format!("POST /operations/{NO_ID}/{verb}");
+        api.check(&unknown, json!({"x": 1}), "404 not_found").await;
+        api.check(
+            &format!("GET /operations/{id}/{verb}"),
+            Value::Null,
+            "405 method_not_allowed",
+        )
+        .await;
+    }
+    seen.insert("no_rollout".to_owned());
 
     let unreadable = api.with_headers(
         "POST",
