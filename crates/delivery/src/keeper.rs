@@ -35,9 +35,33 @@ pub(crate) struct Keeper {
 struct Shared {
     disk: Arc<InstanceDisk>,
     /// What is to be written.
-    waiting: Mutex<Update>,
+    waiting: Mutex<Waiting>,
     wake: Notify,
-    durable: watch::Sender<Option<Position>>,
+    written: watch::Sender<Written>,
+}
+
+/// How far the keeper has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// Nothing was to be written yet.
+    Nothing,
+    /// This record would survive a loss of power, and all before it.
+    UpTo {
+        /// Its number.
+        record: u64,
+        /// The effective position in it.
+        position: Position,
+    },
+    /// The disk cannot be written; it is tried again.
+    Failing,
+}
+
+/// What is to be written.
+#[derive(Debug, Default)]
+struct Waiting {
+    update: Update,
+    /// The number of the newest record in it.
+    record: u64,
 }
 
 /// Most bytes of content that wait for a disk that cannot be written, beyond what the views to be
@@ -50,17 +74,17 @@ const REST: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(
 const KEPT_EVERY: Duration = Duration::from_secs(5);
 
 impl Keeper {
-    /// A keeper for this disk, and where it tells up to which effective position it has written.
+    /// A keeper for this disk, and where it tells how far it has come.
     pub(crate) fn start(
         disk: Arc<InstanceDisk>,
         tasks: &Tasks,
-    ) -> (Self, watch::Receiver<Option<Position>>) {
-        let (durable, written) = watch::channel(None);
+    ) -> (Self, watch::Receiver<Written>) {
+        let (tell, written) = watch::channel(Written::Nothing);
         let shared = Arc::new(Shared {
             disk,
             waiting: Mutex::default(),
             wake: Notify::new(),
-            durable,
+            written: tell,
         });
         let run = Arc::clone(&shared);
         let task = tasks.spawn("keeper", move |stop| async move { run.run(stop).await });
@@ -72,12 +96,17 @@ impl Keeper {
         let mut waiting = self.shared.lock();
         match record {
             Record::Desired(desired, content) => {
-                waiting.desired = Some(desired);
-                waiting.content.extend(content);
+                waiting.update.desired = Some(desired);
+                waiting.update.content.extend(content);
             }
-            Record::Settled(desired, effective) => {
-                waiting.desired = Some(desired);
-                waiting.effective = Some(effective);
+            Record::Settled {
+                number,
+                desired,
+                effective,
+            } => {
+                waiting.update.desired = Some(desired);
+                waiting.update.effective = Some(effective);
+                waiting.record = number;
             }
         }
         drop(waiting);
@@ -139,17 +168,27 @@ impl Shared {
 
     async fn write(self: &Arc<Self>, proven: &mut Proven, is_last: bool) -> Result<(), DiskError> {
         let now = Instant::now();
-        let mut update = std::mem::take(&mut *self.lock());
+        let (mut update, record) = {
+            let mut waiting = self.lock();
+            (std::mem::take(&mut waiting.update), waiting.record)
+        };
         let position = update.effective.as_ref().map(|effective| {
             proven.runs(now, effective.position, &effective.view);
             effective.position
         });
         update.last_good = proven.last_good(now);
         update.survived = is_last || proven.survived(now);
-        self.write_one(update).await?;
+        if let Err(error) = self.write_one(update).await {
+            // Only where somebody waits for it, so that the next write that works says so too.
+            if position.is_some() {
+                self.written.send_replace(Written::Failing);
+            }
+            return Err(error);
+        }
         proven.written(now);
-        if position.is_some() {
-            self.durable.send_replace(position);
+        if let Some(position) = position {
+            self.written
+                .send_replace(Written::UpTo { record, position });
         }
         if proven.wants_export(now, is_last) {
             self.blocking(|disk| disk.export()).await?;
@@ -176,6 +215,7 @@ impl Shared {
     /// What could not be written is to be written still, unless something newer is.
     fn put_back(&self, update: &Update) {
         let mut waiting = self.lock();
+        let waiting = &mut waiting.update;
         let Update {
             desired,
             effective,
@@ -195,8 +235,7 @@ impl Shared {
                 .entry(*digest)
                 .or_insert_with(|| bytes.clone());
         }
-        forget_unnamed(&mut waiting);
-        drop(waiting);
+        forget_unnamed(waiting);
         self.wake.notify_one();
     }
 
@@ -211,7 +250,7 @@ impl Shared {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Update> {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,6 +10,7 @@
 //! - `accept`: what makes a transaction acceptable, and what becomes of one that is not.
 //! - `step`, `content`, `offer`, `settle`: the head of the queue, from what it changes to what became
 //!   of it.
+//! - `unsaid`: what became of it is said, where it is a hold once that is on the disk.
 
 mod accept;
 mod assembly;
@@ -22,6 +23,7 @@ mod settle;
 mod step;
 #[cfg(test)]
 mod tests;
+mod unsaid;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -42,6 +44,7 @@ use crate::load::Content;
 use link::Link;
 use recent::Recent;
 use step::{Step, Work};
+use unsaid::{Claim, Unsaid};
 
 /// The agent's side of the protocol.
 #[derive(Debug)]
@@ -61,6 +64,9 @@ pub struct Session {
     queue: VecDeque<Step>,
     work: Work,
     recent: Recent,
+    /// How many records were to be saved.
+    records: u64,
+    unsaid: Unsaid,
     /// Transactions were left out because the queue was full.
     overrun: bool,
     /// The last reason not to be served, so that it is logged once.
@@ -139,6 +145,8 @@ impl Session {
             queue: VecDeque::new(),
             work: Work::Idle,
             recent: Recent::default(),
+            records: 0,
+            unsaid: Unsaid::default(),
             overrun: false,
             refusal: None,
             confirmed: false,
@@ -159,6 +167,7 @@ impl Session {
                 view,
                 holds,
             } = effective;
+            self.unsaid.start(&holds);
             self.holds = holds;
             self.queue.push_back(Step::start(position, view, content));
         }
@@ -189,20 +198,24 @@ impl Session {
             Event::Lost => self.lost(now),
             Event::Fetched { found, missing } => self.fetched(now, found, &missing),
             Event::Installed(outcome) => self.installed(now, outcome),
-            Event::Durable(position) => self.durable(position),
+            Event::Durable { record, position } => self.durable(record, position),
+            Event::Unkept => self.unkept(),
             Event::Tick => self.tick(now),
         }
         self.advance();
+        self.unsaid.wait_from(now);
         std::mem::take(&mut self.out)
     }
 
     /// When the session wants a `Tick` at the latest.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        [self.link.deadline(), self.work.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let all = [
+            self.link.deadline(),
+            self.work.deadline(),
+            self.unsaid.deadline(),
+        ];
+        all.into_iter().flatten().min()
     }
 
     /// Where it stands.
@@ -235,6 +248,7 @@ impl Session {
     fn tick(&mut self, now: Instant) {
         self.tick_link(now);
         self.tick_work(now);
+        self.tick_unsaid(now);
     }
 
     fn send(&mut self, message: AgentMessage) {
@@ -253,7 +267,11 @@ impl Session {
             addresses,
             source,
         } = self.who.clone();
-        let (holds, held) = told(&self.holds);
+        let Claim {
+            effective,
+            holds: said,
+        } = self.unsaid.said();
+        let (holds, held) = told(said);
         Hello {
             protocol: (PROTOCOL, PROTOCOL),
             instance,
@@ -270,7 +288,7 @@ impl Session {
                 transaction_bytes: clamp(TRANSACTION_BYTES_MAX),
             },
             desired: self.desired_at,
-            effective: self.effective_at,
+            effective: *effective,
             holds,
             held,
             source,
@@ -278,10 +296,14 @@ impl Session {
     }
 
     fn status(&self) -> Status {
-        let (holds, held) = told(&self.holds);
+        let Claim {
+            effective,
+            holds: said,
+        } = self.unsaid.said();
+        let (holds, held) = told(said);
         Status {
             desired: self.desired_at,
-            effective: self.effective_at,
+            effective: *effective,
             holds,
             held,
         }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use ferryway_model::Key;
-use ferryway_proto::{Fault, Position, Stage};
+use ferryway_proto::{Fault, Stage};
 use ferryway_runtime::{Stop, Tasks};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until};
@@ -15,7 +15,7 @@ use super::connection::{Connection, DialError, fetch};
 use super::dial::Controls;
 use crate::candidate::{Candidate, Installer, Outcome};
 use crate::disk::InstanceDisk;
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, Written};
 use crate::load::Content;
 use crate::session::{Action, Event, Saved, Session};
 
@@ -30,7 +30,7 @@ pub(super) struct Driver<I> {
     unreachable: bool,
     disk: Option<Arc<InstanceDisk>>,
     keeper: Option<Keeper>,
-    durable: watch::Receiver<Option<Position>>,
+    written: watch::Receiver<Written>,
     installer: Arc<I>,
     installing: Option<Installing>,
     fetching: Option<oneshot::Receiver<Event>>,
@@ -67,9 +67,9 @@ impl<I: Installer> Driver<I> {
             Link::Waiting(Instant::now())
         };
         let kept = disk.clone().map(|disk| Keeper::start(disk, &tasks));
-        let (keeper, durable) = match kept {
-            Some((keeper, durable)) => (Some(keeper), durable),
-            None => (None, watch::channel(None).1),
+        let (keeper, written) = match kept {
+            Some((keeper, written)) => (Some(keeper), written),
+            None => (None, watch::channel(Written::Nothing).1),
         };
         Self {
             session,
@@ -79,7 +79,7 @@ impl<I: Installer> Driver<I> {
             unreachable: false,
             disk,
             keeper,
-            durable,
+            written,
             installer,
             installing: None,
             fetching: None,
@@ -91,6 +91,10 @@ impl<I: Installer> Driver<I> {
     pub(super) async fn run(mut self, saved: Saved, content: Content, stop: Stop) {
         let actions = self.session.start(saved, content);
         self.act(actions);
+        if self.keeper.is_none() {
+            let actions = self.session.on(Instant::now(), Event::Unkept);
+            self.act(actions);
+        }
         loop {
             self.publish_status();
             let event = tokio::select! {
@@ -118,7 +122,7 @@ impl<I: Installer> Driver<I> {
             biased;
             outcome = installed(&mut self.installing) => Some(Event::Installed(outcome)),
             event = fetched(&mut self.fetching) => Some(event),
-            position = durable(&mut self.durable) => Some(Event::Durable(position)),
+            event = kept(&mut self.written) => Some(event),
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                 Some(Event::Tick)
             }
@@ -291,14 +295,16 @@ async fn fetched(fetching: &mut Option<oneshot::Receiver<Event>>) -> Event {
     })
 }
 
-async fn durable(written: &mut watch::Receiver<Option<Position>>) -> Position {
+async fn kept(written: &mut watch::Receiver<Written>) -> Event {
     loop {
         // Without a disk there is nobody to tell.
         if written.changed().await.is_err() {
             return std::future::pending().await;
         }
-        if let Some(position) = *written.borrow_and_update() {
-            return position;
+        match *written.borrow_and_update() {
+            Written::Nothing => {}
+            Written::UpTo { record, position } => return Event::Durable { record, position },
+            Written::Failing => return Event::Unkept,
         }
     }
 }

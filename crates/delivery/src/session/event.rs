@@ -32,8 +32,16 @@ pub enum Event {
     },
     /// What became of the candidate.
     Installed(Outcome),
-    /// Everything up to this effective position will survive a loss of power.
-    Durable(Position),
+    /// Everything up to this record will survive a loss of power.
+    Durable {
+        /// Its number.
+        record: u64,
+        /// The effective position in it.
+        position: Position,
+    },
+    /// What was to be saved will not be for now: there is no disk, or it cannot be written. Until
+    /// something is durable again, nothing waits for it.
+    Unkept,
     /// Time has passed.
     Tick,
 }
@@ -43,7 +51,7 @@ pub enum Event {
 pub enum Action {
     /// Send this on the stream; nothing happens where there is none.
     Send(AgentMessage),
-    /// Put this on the disk, soon. Nothing waits for it.
+    /// Put this on the disk, soon. Nothing waits for it but the word that something is held.
     Save(Record),
     /// Get this content, from the disk or from the control plane; answer with `Fetched`.
     Fetch {
@@ -65,7 +73,14 @@ pub enum Record {
     Desired(Desired, Content),
     /// What it runs, with what it should run: holds say how the one differs from the other, and a
     /// start that found the new one of them with the old other would take a hold for a plan.
-    Settled(Desired, Effective),
+    Settled {
+        /// Rises by one with each; from 1 in each run.
+        number: u64,
+        /// What it should run.
+        desired: Desired,
+        /// What it runs.
+        effective: Effective,
+    },
 }
 
 /// What an instance should run.

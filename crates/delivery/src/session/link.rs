@@ -182,6 +182,7 @@ impl Session {
 
     fn redial_at(&mut self, at: Instant) {
         self.link = Link::Offline;
+        self.unsaid.forget_messages();
         self.out.push(Action::Redial(at));
     }
 

@@ -49,15 +49,6 @@ impl Session {
         }
     }
 
-    pub(super) fn durable(&mut self, position: Position) {
-        if self
-            .effective_at
-            .is_some_and(|ours| ours.epoch == position.epoch)
-        {
-            self.acknowledge(position, AckStage::Durable);
-        }
-    }
-
     pub(super) fn tick_work(&mut self, now: Instant) {
         if self.work.deadline().is_none_or(|deadline| now < deadline) {
             return;
@@ -172,12 +163,13 @@ impl Session {
         }
         self.end_holds(&step);
         self.arrive(position);
-        self.record(&step, position);
-        self.send(AgentMessage::Nack(Nack {
+        let record = self.record(&step, position);
+        let nack = AgentMessage::Nack(Nack {
             transaction: position.revision,
             effective: self.effective_at,
             faults,
-        }));
+        });
+        self.tell(vec![nack], Some(record));
     }
 
     /// The head is done: what is left of the plan runs now.
@@ -197,14 +189,15 @@ impl Session {
             ..step.position
         };
         self.arrive(position);
-        if step.intent != Intent::Start {
+        let record = (step.intent != Intent::Start).then(|| {
             self.recent.remember(&step.content);
-            self.record(&step, position);
-        }
+            self.record(&step, position)
+        });
+        let mut messages = Vec::new();
         let rejected = !faults.is_empty();
         if rejected {
             faults.truncate(FAULTS_MAX);
-            self.send(AgentMessage::Nack(Nack {
+            messages.push(AgentMessage::Nack(Nack {
                 transaction: position.revision,
                 effective: self.effective_at,
                 faults,
@@ -218,24 +211,18 @@ impl Session {
                 swap,
                 table_bytes,
             } = applied;
-            self.acknowledge(
-                position,
-                AckStage::Applied {
+            messages.push(AgentMessage::Ack(Ack {
+                transaction: position.revision,
+                stage: AckStage::Applied {
                     build,
                     swap,
                     table_bytes,
                 },
-            );
+                desired: self.desired_at,
+                effective: self.effective_at,
+            }));
         }
-    }
-
-    pub(super) fn acknowledge(&mut self, position: Position, stage: AckStage) {
-        self.send(AgentMessage::Ack(Ack {
-            transaction: position.revision,
-            stage,
-            desired: self.desired_at,
-            effective: self.effective_at,
-        }));
+        self.tell(messages, record.filter(|_| rejected));
     }
 
     /// Ends the holds of what runs as desired now. At the start that is not yet asked: what runs
@@ -261,7 +248,8 @@ impl Session {
         }
     }
 
-    fn record(&mut self, step: &Step, position: Position) {
+    /// Puts what became of a step on the disk; the number of the record.
+    fn record(&mut self, step: &Step, position: Position) -> u64 {
         // A step that changed nothing that runs was not recorded before.
         let desired = Desired {
             position: step.position,
@@ -273,8 +261,14 @@ impl Session {
             view: self.effective.clone(),
             holds: Arc::clone(&self.holds),
         };
-        let record = Record::Settled(desired, effective);
+        self.records += 1;
+        let record = Record::Settled {
+            number: self.records,
+            desired,
+            effective,
+        };
         self.out.push(Action::Save(record));
+        self.records
     }
 }
 

@@ -1,6 +1,7 @@
 //! The session against a real feed, with everything between them going wrong.
 
 mod rules;
+mod unsaid;
 mod world;
 
 use proptest::collection::vec;
@@ -41,6 +42,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::FetchNothing),
         2 => Just(Op::Beat),
         2 => (0_usize..4).prop_map(Op::Restart),
+        3 => Just(Op::Sync),
         1 => services().prop_map(Op::NewEpoch),
         1 => Just(Op::Confirm),
         1 => Just(Op::ForgetLog),

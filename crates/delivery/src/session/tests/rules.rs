@@ -16,7 +16,7 @@ use crate::testing::Variant::{Bad, Dangling, Good, Unreadable};
 use crate::testing::{Variant, change, epoch, name, registry, service};
 
 /// A connected session that runs these services.
-fn running(services: &[(&str, Variant)]) -> World {
+pub(super) fn running(services: &[(&str, Variant)]) -> World {
     let mut world = World::new(1);
     world.settle();
     publish(&mut world, services);
@@ -24,7 +24,7 @@ fn running(services: &[(&str, Variant)]) -> World {
 }
 
 /// Publishes, and lets the session do its work.
-fn publish(world: &mut World, services: &[(&str, Variant)]) {
+pub(super) fn publish(world: &mut World, services: &[(&str, Variant)]) {
     let services: Vec<_> = services
         .iter()
         .map(|(name, variant)| (*name, Some(*variant)))
@@ -43,7 +43,7 @@ fn held(world: &World) -> Vec<(String, String)> {
 }
 
 #[track_caller]
-fn check_held(world: &World, expect: &[(&str, &str)]) {
+pub(super) fn check_held(world: &World, expect: &[(&str, &str)]) {
     let expect: Vec<_> = expect
         .iter()
         .map(|(name, code)| ((*name).to_owned(), (*code).to_owned()))
@@ -54,7 +54,7 @@ fn check_held(world: &World, expect: &[(&str, &str)]) {
 
 /// What runs under this name.
 #[track_caller]
-fn check_runs(world: &World, text: &str, expect: Option<Variant>) {
+pub(super) fn check_runs(world: &World, text: &str, expect: Option<Variant>) {
     let name = name(text);
     let entry = world.session.effective().get(&Key::service(&name));
     let expect = expect.map(|variant| service(&name, variant).0);
@@ -62,7 +62,7 @@ fn check_runs(world: &World, text: &str, expect: Option<Variant>) {
 }
 
 /// The stages of a transaction that were acknowledged.
-fn stages(world: &World, revision: u64) -> Vec<AckStage> {
+pub(super) fn stages(world: &World, revision: u64) -> Vec<AckStage> {
     let acks = world.sent.iter().filter_map(|message| match message {
         AgentMessage::Ack(ack) if ack.transaction == Revision(revision) => Some(ack.stage),
         _ => None,
@@ -70,7 +70,7 @@ fn stages(world: &World, revision: u64) -> Vec<AckStage> {
     acks.collect()
 }
 
-fn nacks(world: &World) -> Vec<&Nack> {
+pub(super) fn nacks(world: &World) -> Vec<&Nack> {
     let nacks = world.sent.iter().filter_map(|message| match message {
         AgentMessage::Nack(nack) => Some(nack),
         _ => None,
@@ -97,10 +97,8 @@ fn the_first_view_is_installed_even_if_it_is_empty() {
 
 #[test]
 fn a_transaction_is_received_then_applied_then_durable() {
-    let mut world = running(&[("a", Good(0))]);
+    let world = running(&[("a", Good(0))]);
     check_runs(&world, "a", Some(Good(0)));
-    let position = world.session.standing().effective.unwrap();
-    world.on(Event::Durable(position));
     let applied = AckStage::Applied {
         build: Duration::ZERO,
         swap: Duration::ZERO,
@@ -124,7 +122,7 @@ fn desired_is_recorded_before_the_swap_and_effective_after_it() {
         if desired.position.revision == Revision(2) && content.len() == 2));
     world.install(true);
     assert!(
-        matches!(world.disk.last(), Some(Record::Settled(_, effective))
+        matches!(world.disk.last(), Some(Record::Settled { effective, .. })
         if effective.position == world.feed.head().position())
     );
 }
@@ -190,7 +188,7 @@ fn going_back_to_what_runs_ends_a_hold_without_an_installation() {
     publish(&mut world, &[("a", Good(0))]);
     check_held(&world, &[]);
     assert_eq!(world.installs, installs);
-    assert_eq!(stages(&world, 3).len(), 2);
+    assert_eq!(stages(&world, 3).len(), 3);
 }
 
 #[test]
@@ -380,6 +378,7 @@ fn a_view_that_shrank_waits_for_an_operator() {
 fn a_crash_does_not_take_a_doubted_view_for_a_plan() {
     let services = ["a", "b", "c", "d", "e"].map(|name| (name, Good(0)));
     let mut world = running(&services);
+    world.is_lazy = true;
     world.replace_head(Head {
         epoch: epoch(2),
         revision: Revision(7),

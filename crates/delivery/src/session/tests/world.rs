@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::candidate::{Applied, Candidate, Occasion, Outcome};
 use crate::feed::{Cursor, Feed, Head, Publication, Read, encode};
-use crate::hold::Why;
+use crate::hold::{HELD_TOGETHER, SHRINK_UNCONFIRMED, Why};
 use crate::load::Content;
 use crate::session::{Action, Event, Record, Saved, Session, Who};
 use crate::testing::{BAD_PORT, Variant, by_digest, change, epoch, name};
@@ -49,6 +49,8 @@ pub(super) enum Op {
     Beat,
     /// The process ends and starts again; the disk has lost this many of its last records.
     Restart(usize),
+    /// What was recorded is on the disk.
+    Sync,
     /// The store was replaced by one with only these services.
     NewEpoch(Vec<(&'static str, Option<Variant>)>),
     /// An operator confirms a shrunken view.
@@ -73,6 +75,14 @@ pub(super) struct World {
     pub(super) candidate: Option<Arc<Candidate>>,
     pub(super) fetch: Option<(Vec<Digest>, bool)>,
     pub(super) disk: Vec<Record>,
+    /// How many of the records would survive a loss of power.
+    durable: usize,
+    /// How many records there were when the process started.
+    old_records: usize,
+    /// The disk keeps nothing by itself.
+    pub(super) is_lazy: bool,
+    /// What the control plane was told is not loaded, and still should be.
+    rejected: BTreeMap<Key, (Option<Digest>, String)>,
     /// What the installer serves.
     running: View,
     last: Option<Position>,
@@ -101,6 +111,10 @@ impl World {
             candidate: None,
             fetch: None,
             disk: Vec::new(),
+            durable: 0,
+            old_records: 0,
+            is_lazy: false,
+            rejected: BTreeMap::new(),
             running: View::empty(),
             last: None,
             sent: Vec::new(),
@@ -137,8 +151,10 @@ impl World {
             Op::FetchNothing => self.answer_fetch(false),
             Op::Beat => self.beat(),
             Op::Restart(lost) => self.restart(lost),
+            Op::Sync => self.sync(),
             Op::NewEpoch(services) => {
                 self.epochs += 1;
+                self.rejected.clear();
                 let (view, content) = change(&View::empty(), &services);
                 self.content.extend(by_digest(content));
                 let epoch = epoch(self.epochs);
@@ -151,6 +167,8 @@ impl World {
             }
             Op::Confirm => {
                 self.feed.confirm_shrink();
+                self.rejected
+                    .retain(|_, (_, code)| code != SHRINK_UNCONFIRMED);
             }
             Op::ForgetLog => self.feed.replace_head(self.feed.head()),
             Op::Wait => self.wait(),
@@ -162,7 +180,7 @@ impl World {
     /// held, and said to be.
     pub(super) fn heal(&mut self) {
         // With the view confirmed, only what is wrong with content is held.
-        self.feed.confirm_shrink();
+        self.step(Op::Confirm);
         for _ in 0..3 {
             for _ in 0..2_000 {
                 self.wait();
@@ -221,7 +239,13 @@ impl World {
 
     pub(super) fn publish_view(&mut self, view: View, content: Vec<Bytes>, cause: Cause) {
         self.content.extend(by_digest(content.clone()));
-        let revision = self.feed.head().revision.next();
+        let head = self.feed.head();
+        // The innocent are released with the culprit.
+        let changed = head.view.changes_to(&view);
+        let changed: BTreeSet<&Key> = changed.keys().collect();
+        self.rejected
+            .retain(|key, (_, code)| !changed.contains(key) && code != HELD_TOGETHER);
+        let revision = head.revision.next();
         let publication = Publication {
             revision,
             view,
@@ -238,12 +262,30 @@ impl World {
         loop {
             self.pull();
             if self.wire.is_empty() && self.fetch.is_none() && self.candidate.is_none() {
-                return;
+                break;
             }
             self.deliver();
             self.answer_fetch(true);
             self.install(true);
             self.check();
+        }
+        if !self.is_lazy {
+            self.sync();
+        }
+    }
+
+    /// Everything that was recorded is on the disk, and the session hears of it.
+    pub(super) fn sync(&mut self) {
+        self.durable = self.disk.len();
+        let of_this_run = self.disk.get(self.old_records..).unwrap_or_default();
+        let newest = of_this_run.iter().rev().find_map(|record| match record {
+            Record::Desired(..) => None,
+            Record::Settled {
+                number, effective, ..
+            } => Some((*number, effective.position)),
+        });
+        if let Some((record, position)) = newest {
+            self.on(Event::Durable { record, position });
         }
     }
 
@@ -285,7 +327,9 @@ impl World {
     }
 
     pub(super) fn restart(&mut self, lost: usize) {
-        self.disk.truncate(self.disk.len().saturating_sub(lost));
+        let left = self.disk.len().saturating_sub(lost).max(self.durable);
+        self.disk.truncate(left);
+        (self.durable, self.old_records) = (left, left);
         let saved = self.saved();
         let seed = self.disk.len() as u64;
         self.session = Session::new(who(), Random::seeded(seed));
@@ -304,7 +348,11 @@ impl World {
         for record in &self.disk {
             match record.clone() {
                 Record::Desired(desired, _) => saved.desired = Some(desired),
-                Record::Settled(desired, effective) => {
+                Record::Settled {
+                    number: _,
+                    desired,
+                    effective,
+                } => {
                     saved.desired = Some(desired);
                     saved.effective = Some(effective);
                 }
@@ -325,6 +373,10 @@ impl World {
     }
 
     pub(super) fn wait(&mut self) {
+        // The disk is faster than any deadline.
+        if !self.is_lazy {
+            self.sync();
+        }
         if let Some(deadline) = self.session.deadline() {
             self.now = self.now.max(deadline);
         }
@@ -388,16 +440,24 @@ impl World {
         let Some((digests, connected)) = self.fetch.take() else {
             return;
         };
-        let works = works && connected;
+        let on_disk: Content = self.disk.iter().fold(Content::new(), |mut all, record| {
+            if let Record::Desired(_, content) = record {
+                all.extend(content.clone());
+            }
+            all
+        });
+        let there = if connected { &self.content } else { &on_disk };
         let (there, gone): (Vec<_>, Vec<_>) = digests
             .into_iter()
-            .partition(|digest| self.content.contains_key(digest));
-        let found = there
-            .iter()
-            .filter_map(|digest| self.content.get(digest).cloned());
+            .partition(|digest| there.contains_key(digest));
+        let content = |digest: Digest| {
+            let found = on_disk.get(&digest).or_else(|| self.content.get(&digest));
+            found.cloned()
+        };
+        let found = there.into_iter().filter_map(content);
         let event = Event::Fetched {
             found: if works { found.collect() } else { Vec::new() },
-            missing: if works { gone } else { Vec::new() },
+            missing: if works && connected { gone } else { Vec::new() },
         };
         self.on(event);
     }
@@ -449,11 +509,31 @@ impl World {
                 self.cursor = Some(cursor);
                 self.wire.extend(frames.iter().cloned());
             }
-            AgentMessage::Ack(_)
-            | AgentMessage::Nack(_)
-            | AgentMessage::Status(_)
-            | AgentMessage::Unsupported { .. } => {}
+            AgentMessage::Nack(nack) => {
+                let head = self.feed.head();
+                for Fault { key, code, .. } in nack.faults {
+                    if self.is_desired_since(&key, nack.effective) {
+                        let digest = digest_in(&head.view, &key);
+                        self.rejected.insert(key, (digest, code));
+                    }
+                }
+            }
+            AgentMessage::Ack(_) | AgentMessage::Status(_) | AgentMessage::Unsupported { .. } => {}
         }
+    }
+
+    /// Whether nothing has changed this entry since.
+    fn is_desired_since(&self, key: &Key, at: Option<Position>) -> bool {
+        let head = self.feed.head();
+        let Some(at) = at.filter(|at| at.epoch == head.epoch) else {
+            return false;
+        };
+        let store = at.epoch.store.as_u128();
+        let since = self
+            .published
+            .range((store, at.revision)..=(store, head.revision));
+        let digests: BTreeSet<_> = since.map(|(_, view)| digest_in(view, key)).collect();
+        digests.len() == 1
     }
 
     fn note_head(&mut self) {
@@ -522,6 +602,13 @@ impl World {
                 again.is_none_or(|hold| hold.digest != digest),
                 "{key} was rejected before"
             );
+            if candidate.occasion == Occasion::Start {
+                let told = self.rejected.get(key);
+                assert!(
+                    told.is_none_or(|(rejected, _)| *rejected != digest),
+                    "a start revives {key}, which was said to be rejected"
+                );
+            }
         }
         if let Occasion::Sent(Cause::Operation) = candidate.occasion {
             let Position {
