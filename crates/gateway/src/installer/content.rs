@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use ferryway_delivery::Service;
 use ferryway_discovery::{Followed, Target};
-use ferryway_model::{Keepalive, LoadBalancing, Name, Registry, Scheme, Sealed};
+use ferryway_model::{
+    Binding, Definition, Digest, HostPattern, Keepalive, LoadBalancing, Name, Problem, Registry,
+    Scheme, Sealed, VersionNumber,
+};
 use ferryway_proxy::Upstream;
 
 /// What is installed: the registries of the group, and its services.
@@ -15,15 +18,28 @@ pub(crate) struct Content {
     services: BTreeMap<Name, Arc<Running>>,
 }
 
-/// A service that is installed.
+/// A service that is installed. Its definition is in the route table; here it is held as the
+/// canonical bytes that it came as, which take a fifth of the room: they are read again when the
+/// registry behind the service changes, and only then.
 #[derive(Debug)]
 pub(crate) struct Running {
     /// Its name.
     pub(crate) name: Name,
-    /// What was delivered.
-    pub(crate) service: Arc<Service>,
+    /// The version it runs; none: No Version.
+    pub(crate) version: Option<VersionNumber>,
+    /// Whether it serves.
+    pub(crate) enabled: bool,
+    /// The digest of its definition.
+    pub(crate) definition: Digest,
+    /// How many routes it has.
+    pub(crate) routes: usize,
+    /// The hosts that the group serves it under.
+    pub(crate) hosts: Vec<HostPattern>,
+    /// The group's half.
+    pub(crate) binding: Arc<Sealed<Binding>>,
     /// Its upstream; none where it is disabled: it has no routes then.
     pub(crate) link: Option<Arc<Link>>,
+    bytes: Box<[u8]>,
 }
 
 /// An upstream and what keeps its endpoints true.
@@ -51,6 +67,52 @@ pub(super) struct Identity {
 pub(super) struct ContentChanges {
     pub(super) registries: BTreeMap<Name, Option<Arc<Sealed<Registry>>>>,
     pub(super) services: BTreeMap<Name, Option<Arc<Running>>>,
+}
+
+impl Running {
+    pub(super) fn new(name: &Name, service: &Service, link: Option<Arc<Link>>) -> Self {
+        let Service {
+            version,
+            enabled,
+            definition,
+            binding,
+        } = service;
+        Self {
+            name: name.clone(),
+            version: version.clone(),
+            enabled: *enabled,
+            definition: definition.digest,
+            routes: definition.content.routes.len(),
+            hosts: binding
+                .content
+                .effective_hosts(&definition.content)
+                .to_vec(),
+            binding: Arc::clone(binding),
+            link,
+            bytes: definition.bytes.clone(),
+        }
+    }
+
+    /// What was delivered, read again.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it: nothing, for it was read from these bytes before.
+    pub(super) fn service(&self) -> Result<Service, Vec<Problem>> {
+        Ok(Service {
+            version: self.version.clone(),
+            enabled: self.enabled,
+            definition: Arc::new(Definition::from_canonical(&self.bytes)?),
+            binding: Arc::clone(&self.binding),
+        })
+    }
+}
+
+impl Link {
+    /// What is spoken to the upstream.
+    pub(crate) fn scheme(&self) -> Scheme {
+        self.identity.scheme
+    }
 }
 
 impl Content {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ferryway_delivery::{Candidate, Service};
 use ferryway_discovery::{Target, Unfollowable};
-use ferryway_model::{Key, Name, Registry, Sealed};
+use ferryway_model::{Binding, Key, Name, Registry, Scheme, Sealed};
 use ferryway_proto::{Fault, Stage};
 use ferryway_proxy::{ProxyRoute, Table, Upstream, service_routes};
 use ferryway_router::Change;
@@ -116,7 +116,7 @@ impl<'d> Drafting<'d> {
         self.routes.push(Change::Remove(name.clone()));
     }
 
-    fn put(&mut self, name: &Name, service: &Arc<Service>) {
+    fn put(&mut self, name: &Name, service: &Service) {
         if !service.enabled {
             self.routes.push(Change::Remove(name.clone()));
             return self.keep(name, service, None);
@@ -131,25 +131,47 @@ impl<'d> Drafting<'d> {
     fn follow_changed_registries(&mut self) {
         let content = self.content;
         for running in content.services() {
-            let (name, service) = (&running.name, &running.service);
-            let registry = service.binding.content.registry();
+            let Some(before) = running.link.as_deref() else {
+                continue;
+            };
+            let name = &running.name;
+            let registry = running.binding.content.registry();
             let registry = registry.filter(|it| self.changes.registries.contains_key(*it));
             let Some(registry) = registry.filter(|_| !self.changes.services.contains_key(name))
             else {
                 continue;
             };
-            let Some(before) = &running.link else {
-                continue;
-            };
-            match self.link(name, service) {
-                Ok(link) if Arc::ptr_eq(&link, before) => {}
-                Ok(link) => self.route(name, service, link),
+            match self.target(&running.binding.content, before.scheme()) {
+                Ok(target) if target == before.identity.target => {}
+                Ok(_) => self.put_again(running),
                 Err(error) => self.unfollowable(name, &Key::registry(registry), &error),
             }
         }
     }
 
-    fn route(&mut self, name: &Name, service: &Arc<Service>, link: Arc<Link>) {
+    /// A service that stays what it was, with another upstream.
+    fn put_again(&mut self, running: &Running) {
+        match running.service() {
+            Ok(service) => self.put(&running.name, &service),
+            Err(problems) => {
+                let key = Key::service(&running.name);
+                self.faults.extend(problems.iter().map(|problem| {
+                    let (code, path) = (problem.code.as_str(), &problem.path);
+                    let target = &self.candidate.target;
+                    fault(
+                        target,
+                        key.clone(),
+                        Stage::Decode,
+                        code,
+                        path,
+                        &problem.message,
+                    )
+                }));
+            }
+        }
+    }
+
+    fn route(&mut self, name: &Name, service: &Service, link: Arc<Link>) {
         let routes = service_routes(
             name,
             service.version.as_ref(),
@@ -162,13 +184,8 @@ impl<'d> Drafting<'d> {
         self.keep(name, service, Some(link));
     }
 
-    fn keep(&mut self, name: &Name, service: &Arc<Service>, link: Option<Arc<Link>>) {
-        let running = Running {
-            name: name.clone(),
-            service: Arc::clone(service),
-            link,
-        };
-        let running = Some(Arc::new(running));
+    fn keep(&mut self, name: &Name, service: &Service, link: Option<Arc<Link>>) {
+        let running = Some(Arc::new(Running::new(name, service, link)));
         self.changes.services.insert(name.clone(), running);
     }
 
@@ -199,14 +216,18 @@ impl<'d> Drafting<'d> {
     fn identity(&self, service: &Service) -> Result<Identity, Unfollowable> {
         let (definition, binding) = (&service.definition.content, &service.binding.content);
         let scheme = binding.effective_scheme(definition);
-        let registry = binding.registry().and_then(|name| self.registry(name));
-        let registry = registry.map(|it| &it.content);
         Ok(Identity {
             scheme,
-            target: Target::of(binding, registry, scheme.default_port())?,
+            target: self.target(binding, scheme)?,
             load_balancing: definition.upstream.load_balancing,
             keepalive: definition.upstream.keepalive,
         })
+    }
+
+    fn target(&self, binding: &Binding, scheme: Scheme) -> Result<Target, Unfollowable> {
+        let registry = binding.registry().and_then(|name| self.registry(name));
+        let registry = registry.map(|it| &it.content);
+        Target::of(binding, registry, scheme.default_port())
     }
 
     fn registry(&self, name: &Name) -> Option<&Arc<Sealed<Registry>>> {

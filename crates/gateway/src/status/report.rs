@@ -50,21 +50,14 @@ pub(super) fn instance(who: &Who, phase: Phase, agent: &AgentStatus) -> Value {
 /// What is installed, by name.
 pub(super) fn services(services: &[Arc<Running>]) -> Value {
     let one = |running: &Arc<Running>| {
-        let Running {
-            name,
-            service,
-            link: _, // On the page of upstreams.
-        } = &**running;
-        let (definition, binding) = (&service.definition, &service.binding);
-        let hosts = binding.content.effective_hosts(&definition.content);
         json!({
-            "service": name,
-            "version": service.version.as_ref().map(VersionNumber::as_str),
-            "enabled": service.enabled,
-            "digest": definition.digest,
-            "binding_digest": binding.digest,
-            "hosts": hosts.iter().map(HostPattern::to_string).collect::<Vec<_>>(),
-            "routes": definition.content.routes.len(),
+            "service": running.name,
+            "version": running.version.as_ref().map(VersionNumber::as_str),
+            "enabled": running.enabled,
+            "digest": running.definition,
+            "binding_digest": running.binding.digest,
+            "hosts": running.hosts.iter().map(HostPattern::to_string).collect::<Vec<_>>(),
+            "routes": running.routes,
         })
     };
     json!({"items": services.iter().map(one).collect::<Vec<_>>()})
@@ -88,13 +81,11 @@ fn upstream(running: &Running, link: &Link) -> Value {
         stale_since,
         last_error,
     } = link.followed.status();
-    let (definition, binding) = (&running.service.definition, &running.service.binding);
-    let scheme = binding.content.effective_scheme(&definition.content);
     let endpoints = link.upstream.endpoints().load();
     json!({
         "service": running.name,
-        "scheme": scheme.as_str(),
-        "registry": binding.content.registry(),
+        "scheme": link.scheme().as_str(),
+        "registry": running.binding.content.registry(),
         "source": match source {
             Source::Fresh => "fresh",
             Source::Kept => "kept",
