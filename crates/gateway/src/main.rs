@@ -4,6 +4,10 @@ use std::process::ExitCode;
 
 use ferryway_gateway::{Asked, Settings};
 
+/// A table is hundreds of thousands of small things that several threads make and one lets go of.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let settings = match read() {
         Ok(Asked::Run(settings)) => settings,
