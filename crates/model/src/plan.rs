@@ -18,7 +18,7 @@ pub use apply::{
     TitledRegistry,
 };
 pub use request::{Request, RollbackTo, SyncForm, SyncService, Target};
-pub use steps::plan;
+pub use steps::{plan, plan_apply};
 
 use crate::binding::Binding;
 use crate::conflict::RouteIndex;

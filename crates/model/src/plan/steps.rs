@@ -1,5 +1,6 @@
 //! How each kind of request becomes a plan. From top to bottom: the kinds, then what they share.
 
+mod apply;
 mod arrive;
 mod conflicts;
 mod sync;
@@ -15,7 +16,9 @@ use crate::definition::{Definition, Sealed};
 use crate::digest::Digest;
 use crate::name::{Name, VersionNumber};
 use crate::problem::{Code, Problem};
+pub use apply::plan_apply;
 use arrive::{Place, Spot};
+use conflicts::conflict_place;
 
 /// Works out what a request would do.
 ///
@@ -56,7 +59,9 @@ pub fn plan(request: &Request, world: &impl World) -> Result<Plan, Problem> {
         } => planner.edit(group, service, definition)?,
         Request::Unpublish { group, service } => planner.unpublish(group, service)?,
     };
-    planner.note_conflicts(&mut plan, request);
+    planner.note_conflicts(&mut plan, |destination, conflict| {
+        conflict_place(request, destination, conflict)
+    });
     planner.note_instances(&mut plan);
     Ok(plan)
 }

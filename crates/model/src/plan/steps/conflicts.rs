@@ -9,8 +9,13 @@ use crate::name::Name;
 use crate::problem::{Code, Problem};
 
 impl<W: World> Planner<'_, W> {
-    /// Notes the conflicts of each group's changes, all services of the group together.
-    pub(super) fn note_conflicts(&self, plan: &mut Plan, request: &Request) {
+    /// Notes the conflicts of each group's changes, all services of the group together. `place` says
+    /// what in the body sent brings a conflict about.
+    pub(super) fn note_conflicts(
+        &self,
+        plan: &mut Plan,
+        place: impl Fn(&Destination, &RouteConflict) -> String,
+    ) {
         let groups: BTreeSet<Name> = plan.destinations.iter().map(|d| d.group.clone()).collect();
         for group in groups {
             let changed: BTreeMap<Name, Option<Claimant>> = plan
@@ -25,7 +30,7 @@ impl<W: World> Planner<'_, W> {
             for conflict in conflicts {
                 let of = |d: &&mut Destination| d.group == group && d.service == conflict.service;
                 if let Some(destination) = plan.destinations.iter_mut().find(of) {
-                    let place = conflict_place(request, destination, &conflict);
+                    let place = place(destination, &conflict);
                     let problem = conflict_problem(destination, &conflict, &place);
                     destination.problems.push(problem);
                 }
@@ -54,8 +59,8 @@ fn claimant(running: &Running) -> Option<Claimant> {
     running.enabled.then(claim)
 }
 
-/// The place in the body sent that brings a conflict about.
-fn conflict_place(
+/// The place in the body of a request that brings a conflict about.
+pub(super) fn conflict_place(
     request: &Request,
     destination: &Destination,
     conflict: &RouteConflict,
