@@ -11,6 +11,7 @@
 //! plane could not send again.
 
 mod aside;
+mod copy;
 mod error;
 mod export;
 mod kept;
@@ -54,6 +55,8 @@ pub struct InstanceDisk {
     written: Mutex<Written>,
     kept: Mutex<Kept>,
 }
+    /// Why the last try to write came to nothing.
+    trouble: Mutex<Option<String>>,
 
 /// A disk that was opened, and what was on it.
 #[derive(Debug)]
@@ -111,6 +114,10 @@ impl InstanceDisk {
     /// the last one that succeeded; only `content` must be given again.
     pub fn write(&self, update: &Update) -> Result<(), DiskError> {
         let mut written = self.lock_written();
+        self.noted(self.try_write(update))
+    }
+
+    fn try_write(&self, update: &Update) -> Result<(), DiskError> {
         let db = self.database(&mut written)?;
         let kept = self.lock_kept().changed();
         let imported = self.lock_imported().clone();
@@ -131,6 +138,13 @@ impl InstanceDisk {
     }
 
     /// Content by digest, in any order; what is not there is left out. Does not wait for writes.
+    /// Why it could not be written when that was tried last; none: it could be. A full disk, say,
+    /// which keeps nobody from serving, but what is new from outliving this process.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.lock_trouble().clone()
+    }
+
     ///
     /// # Errors
     /// When the disk cannot be read.
@@ -174,9 +188,8 @@ impl InstanceDisk {
                 .collect(),
         };
         let path = self.dir.join(EXPORT);
-        export
-            .write(&path)
-            .map_err(|source| DiskError::io("write", &path, source))
+        let written = export.write(&path);
+        self.noted(written.map_err(|source| DiskError::io("write", &path, source)))
     }
 
     /// Whether a view has proven itself, here or in an earlier run.
@@ -220,6 +233,15 @@ impl InstanceDisk {
     }
 
     fn lock_db(&self) -> MutexGuard<'_, Option<Arc<Database>>> {
+    fn noted<T>(&self, result: Result<T, DiskError>) -> Result<T, DiskError> {
+        *self.lock_trouble() = result.as_ref().err().map(DiskError::whole);
+        result
+    }
+
+    fn lock_trouble(&self) -> MutexGuard<'_, Option<String>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
         self.db.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,6 +1,7 @@
 //! Damaged databases, set aside under another name.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -28,6 +29,17 @@ pub(super) fn set_aside(path: &Path, now: Timestamp, reason: &str) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// Gives a folder that stands where a file is to be written another name.
+pub(super) fn make_way(path: &Path) -> io::Result<()> {
+    if !path.is_dir() {
+        return Ok(());
+    }
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".folder");
+    tracing::error!(folder = %path.display(), "a folder stands in the place of a file, and is set aside");
+    fs::rename(path, aside)
 }
 
 /// Databases that were set aside before. A folder that cannot be listed has none.

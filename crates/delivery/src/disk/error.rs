@@ -1,4 +1,5 @@
 use std::any::Any;
+use std::error::Error;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -48,15 +49,40 @@ impl DiskError {
         Self::Io { what, path, source }
     }
 
-    /// Whether there is no room on the disk.
+    /// Whether there is no room on the disk, or none that this process may take.
     pub(super) fn is_full(&self) -> bool {
-        let Self::Io { source, .. } = self else {
-            return false;
-        };
         matches!(
-            source.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            self.kind(),
+            Some(
+                io::ErrorKind::StorageFull
+                    | io::ErrorKind::QuotaExceeded
+                    | io::ErrorKind::FileTooLarge
+            )
         )
+    }
+
+    /// Whether nothing can be written there: it is full, read-only, or somebody else's.
+    pub(super) fn is_unwritable(&self) -> bool {
+        self.is_full()
+            || matches!(
+                self.kind(),
+                Some(io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
+            )
+    }
+
+    /// The error with its cause, in one line.
+    pub(super) fn whole(&self) -> String {
+        match self.source() {
+            Some(cause) => format!("{self}: {cause}"),
+            None => self.to_string(),
+        }
+    }
+
+    fn kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            Self::Io { source, .. } => Some(source.kind()),
+            Self::Busy { .. } | Self::OtherGroup { .. } | Self::Damaged { .. } => None,
+        }
     }
 
     pub(super) fn damaged(reason: impl Into<String>) -> Self {

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::aside::make_way;
 use crate::hold::Holds;
 use crate::load::Content;
 use crate::session::{Atoms, Desired, Effective, Saved};
@@ -118,6 +119,7 @@ impl Export {
             Some(dir) => File::open(dir)?.sync_all(),
             None => File::open(".")?.sync_all(),
         }
+        make_way(path)?;
     }
 
     /// What a session starts from, and its content.

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use redb::Database;
 
 use super::aside::set_aside;
+use super::copy;
 use super::error::{DiskError, guarded};
 use super::export::{Export, ExportError};
 use super::kept::Kept;
@@ -71,10 +72,11 @@ impl InstanceDisk {
         };
         let Found {
             db,
+            unmade,
             mut loaded,
             content,
         } = found;
-        loaded.boot = count_start(db.as_ref(), loaded.boot, now);
+        let uncounted = count_start(db.as_ref(), &mut loaded.boot, now).err();
         let identity = Identity {
             instance: owner.instance,
             boot: loaded.boot.number,
@@ -87,6 +89,7 @@ impl InstanceDisk {
             kept: Mutex::new(Kept::load(&loaded.kept)),
             db: Mutex::new(db.map(Arc::new)),
             imported: Mutex::default(),
+            trouble: Mutex::new(unmade.or(uncounted).as_ref().map(DiskError::whole)),
         };
         let (saved, source) = choose(&loaded);
         let mut opened = Opened {
@@ -147,22 +150,24 @@ impl Opened {
 
 /// What a folder's database holds.
 struct Found {
-    /// None: there was no room to make one.
+    /// None: there could be none.
     db: Option<Database>,
+    /// Why there could be none.
+    unmade: Option<DiskError>,
     loaded: Loaded,
     content: Content,
 }
 
 /// Opens the database, sets a damaged one aside, and makes one where there is none.
 ///
-/// A full disk keeps a `known` instance from making one, but not from serving: there may be an
-/// export, or a control plane. It is made with the first write for which there is room.
+/// A disk that cannot be written (it is full, or mounted read-only) keeps a `known` instance from
+/// having one, but not from serving: there may be an export, or a control plane. It is opened or made
+/// with the first write that is possible.
 fn find(dir: &Path, medium: &dyn Medium, now: Timestamp, known: bool) -> Result<Found, DiskError> {
     let path = dir.join(DATABASE);
     let opened = match open_all(medium, &path) {
         Err(DiskError::Damaged { reason }) => {
-            set_aside(&path, now, &reason)?;
-            open_all(medium, &path)
+            set_aside(&path, now, &reason).and_then(|()| open_all(medium, &path))
         }
         opened => opened,
     };
@@ -170,15 +175,17 @@ fn find(dir: &Path, medium: &dyn Medium, now: Timestamp, known: bool) -> Result<
         Err(DiskError::Busy { .. }) => Err(DiskError::Busy {
             dir: dir.to_owned(),
         }),
-        Err(error) if known && error.is_full() => {
+        Err(error) if known && error.is_unwritable() => {
             tracing::error!(
                 error = &error as &dyn Error,
-                "there is no room for the database; goes on without it"
+                "the database cannot be opened for writing; goes on without it"
             );
+            let (loaded, content) = copy::load(&path);
             Ok(Found {
                 db: None,
-                loaded: Loaded::default(),
-                content: Content::new(),
+                unmade: Some(error),
+                loaded,
+                content,
             })
         }
         opened => opened,
@@ -201,6 +208,7 @@ fn open_all(medium: &dyn Medium, path: &Path) -> Result<Found, DiskError> {
     match read {
         Ok((loaded, content)) => Ok(Found {
             db: Some(db),
+            unmade: None,
             loaded,
             content,
         }),
@@ -216,6 +224,12 @@ fn open_all(medium: &dyn Medium, path: &Path) -> Result<Found, DiskError> {
 }
 
 pub(super) fn open_database(path: &Path) -> Result<Database, DiskError> {
+    if path.is_dir() {
+        return Err(DiskError::damaged("it is a folder"));
+    }
+    if path.is_symlink() && !path.exists() {
+        return Err(DiskError::damaged("it is a link that leads nowhere"));
+    }
     // Made here, so that nobody else can read it; redb would make it with the usual rights.
     let file = OpenOptions::new()
         .write(true)
@@ -243,29 +257,28 @@ pub(super) fn open_database(path: &Path) -> Result<Database, DiskError> {
 /// One start more, and one more that has not come to a good end yet.
 ///
 /// A disk that cannot be written (it may be full) is no reason not to serve what it holds.
-fn count_start(db: Option<&Database>, boot: Boot, now: Timestamp) -> Boot {
+fn count_start(db: Option<&Database>, boot: &mut Boot, now: Timestamp) -> Result<(), DiskError> {
     // By the clock too: the number still rises when the counter was lost with the database.
     let clock = u64::try_from(now.as_millisecond()).unwrap_or(0);
-    let next = Boot {
+    *boot = Boot {
         number: boot.number.saturating_add(1).max(clock),
         crashes: boot.crashes.saturating_add(1),
     };
     let Some(db) = db else {
-        return next;
+        return Ok(());
     };
     let counted = guarded(|| {
         let transaction = db.begin_write()?;
-        write_boot(&transaction, next)?;
+        write_boot(&transaction, *boot)?;
         transaction.commit()?;
         Ok(())
     });
-    if let Err(error) = counted {
+    counted.inspect_err(|error| {
         tracing::error!(
-            error = &error as &dyn Error,
+            error = error as &dyn Error,
             "cannot count this start on the disk"
         );
-    }
-    next
+    })
 }
 
 /// What to start from: what was effective or, after too many crashes, the last good view.

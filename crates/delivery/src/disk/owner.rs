@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::IDENTITY;
+use super::aside::make_way;
 use super::error::DiskError;
 
 /// Who owns a data folder.
@@ -39,6 +40,7 @@ pub(super) fn known_owner(dir: &Path, group: &Name) -> Result<Option<Owner>, Dis
             }
         },
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == ErrorKind::IsADirectory => Ok(None),
         Err(source) => Err(DiskError::io("read", &path, source)),
     }
 }
@@ -73,6 +75,7 @@ fn new_instance(now: Timestamp, random: &mut Random) -> Uuid {
 }
 
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    make_way(path)?;
     let temporary = path.with_extension("new");
     let mut file = OpenOptions::new()
         .write(true)
