@@ -31,6 +31,7 @@ pub(crate) struct Instance {
     metrics: Arc<Metrics>,
     proxy: ProxySettings,
 }
+    disk: Option<Arc<InstanceDisk>>,
 
 impl Instance {
     /// Opens the instance's disk and starts what serves from it: discovery, the installer, and the
@@ -81,6 +82,7 @@ impl Instance {
             Arc::new(installer.clone()),
             random,
             tasks,
+        let disk = origin.disk.clone();
         )
         .map_err(|error| format!("--control: {}", whole(&error)))?;
         let status = agent.status();
@@ -95,6 +97,7 @@ impl Instance {
             proxy,
         })
     }
+            disk,
 
     /// Serves the status port.
     pub(crate) fn show(&self, listener: TcpListener, tasks: &Tasks) {
@@ -108,6 +111,7 @@ impl Instance {
         status::serve(listener, Arc::new(pages), tasks);
     }
 
+            disk: self.disk.clone(),
     /// Waits until a complete view is effective; an empty one counts.
     pub(crate) async fn effective(&self) {
         let mut agent = self.agent.clone();

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferryway_delivery::AgentStatus;
+use ferryway_delivery::{AgentStatus, InstanceDisk};
 use ferryway_model::Name;
 use ferryway_proxy::Metrics;
 use ferryway_runtime::{Stop, Tasks};
@@ -43,6 +43,8 @@ pub(crate) struct Pages {
     pub(crate) phases: Phases,
     pub(crate) agent: watch::Receiver<AgentStatus>,
     pub(crate) installer: Installer,
+    /// The instance's disk, if it has one.
+    pub(crate) disk: Option<Arc<InstanceDisk>>,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -170,7 +172,8 @@ impl Pages {
     }
 
     fn status(&self) -> Value {
-        report::instance(&self.who, self.phases.now(), &self.agent.borrow())
+        let disk = self.disk.as_deref();
+        report::instance(&self.who, self.phases.now(), &self.agent.borrow(), disk)
     }
 
     fn metrics(&self) -> String {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ferryway_balance::Member;
-use ferryway_delivery::{AgentStatus, Hold};
+use ferryway_delivery::{AgentStatus, Hold, InstanceDisk};
 use ferryway_discovery::{Source, Status};
 use ferryway_model::{HostPattern, Key, Kind, VersionNumber};
 use ferryway_proto::Position;
@@ -14,7 +14,12 @@ use crate::installer::{Link, Running};
 use crate::phase::Phase;
 
 /// The instance: who it is, what it should run and what it runs.
-pub(super) fn instance(who: &Who, phase: Phase, agent: &AgentStatus) -> Value {
+pub(super) fn instance(
+    who: &Who,
+    phase: Phase,
+    agent: &AgentStatus,
+    disk: Option<&InstanceDisk>,
+) -> Value {
     let Who {
         instance,
         group,
@@ -36,7 +41,13 @@ pub(super) fn instance(who: &Who, phase: Phase, agent: &AgentStatus) -> Value {
         "converged": agent.converged,
         "held": agent.held.iter().map(|(key, hold)| held(key, hold)).collect::<Vec<_>>(),
         "source": if agent.confirmed { "control" } else { "disk" },
+        // The file of `--static` is on the disk too; which one it is, `static` says.
         "listeners": {
+        "static": file.as_ref().map(|file| file.display().to_string()),
+        "disk": disk.map(|disk| {
+            let trouble = disk.trouble();
+            json!({"writable": trouble.is_none(), "error": trouble})
+        }),
             "http": {"address": http.to_string(), "open": phase != Phase::Starting},
             "https": {
                 "address": https.to_string(),

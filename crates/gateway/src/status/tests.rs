@@ -32,6 +32,7 @@ impl Status {
             phases: Phases::new(),
             agent,
             installer: bench.installer.clone(),
+            disk: None,
             metrics: Metrics::new(1),
         };
         Self { pages, bench }
