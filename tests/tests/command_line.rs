@@ -1,5 +1,6 @@
 //! `ferryway`, run as a person or a script runs it, against a real control plane.
 
 mod errors;
+mod steering;
 mod terminal;
 mod trade;

@@ -4,3 +4,4 @@ mod absence;
 mod convergence;
 mod groups;
 mod presence;
+mod shrink;

@@ -14,8 +14,8 @@ pub(crate) use change::{
 };
 pub(crate) use files::{ImportCommand, OpenApi, Validate};
 pub(crate) use nouns::{
-    AuditCommand, Document, GroupCommand, GroupFields, InstanceCommand, Listing, OperationCommand,
-    RegistryCommand, RegistryFields, ServiceCommand,
+    AuditCommand, Document, GroupCommand, GroupFields, InstanceCommand, Listing, NewTokenArgs,
+    OperationCommand, RegistryCommand, RegistryFields, ServiceCommand, TokenCommand,
 };
 pub(crate) use values::{NodeArg, RollbackTarget, ServiceVersion};
 
@@ -118,6 +118,9 @@ pub(crate) enum Command {
     /// Publishes, syncs and all other changes, and how their delivery went
     #[command(subcommand, visible_alias = "operations")]
     Operation(OperationCommand),
+    /// API tokens: who may call, and how much
+    #[command(subcommand, visible_alias = "tokens")]
+    Token(TokenCommand),
     /// Who did what, when and from where
     #[command(subcommand)]
     Audit(AuditCommand),

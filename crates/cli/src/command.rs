@@ -14,6 +14,7 @@ mod registry;
 mod resource;
 mod service;
 mod status;
+mod token;
 mod validate;
 
 use crate::args::{Arguments, Command};
@@ -45,6 +46,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Service(command) => service::run(&session()?, command).await,
         Command::Registry(command) => registry::run(&session()?, command).await,
         Command::Operation(command) => operation::run(&session()?, command).await,
+        Command::Token(command) => token::run(&session()?, command).await,
         Command::Audit(command) => audit::run(&session()?, command).await,
         Command::Context(command) => context::run(&global, command),
         Command::Demo(demo) => demo::run(demo, Screen::new(global.output, global.color)).await,

@@ -56,6 +56,16 @@ impl Screen {
         self.print(&format!("{text}\n"))
     }
 
+    /// Says something to people beside what the command prints, on standard error.
+    #[expect(
+        clippy::unused_self,
+        reason = "whoever speaks to people has a screen, and asks it first"
+    )]
+    pub(crate) fn aside(self, text: &str) {
+        // Nobody could be told that this cannot be written.
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+
     /// Writes an answer for scripts, or what `text` makes of it for people.
     pub(crate) fn show<T: Serialize>(
         self,

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use ferryway_model::Name;
+use ferryway_api::Scope;
+use ferryway_model::{Name, Span};
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::change::{Preview, Waiting};
@@ -53,6 +55,13 @@ pub(crate) enum GroupCommand {
         name: Name,
         #[command(flatten)]
         document: Document,
+    },
+    /// Say that a view is meant that shrank without a change that says so
+    #[command(after_help = "Instances that wait for it hold services with the code \
+        shrink_unconfirmed; see `ferryway instance list --in GROUP`.")]
+    ConfirmShrink {
+        /// Its name
+        name: Name,
     },
     /// Delete one that has neither online instances nor published services
     Delete {
@@ -234,6 +243,21 @@ pub(crate) enum OperationCommand {
         /// Its id
         id: Uuid,
     },
+    /// Pause a rollout
+    Pause {
+        /// Its id
+        id: Uuid,
+    },
+    /// Go on with a rollout that is paused or halted
+    Resume {
+        /// Its id
+        id: Uuid,
+    },
+    /// End a rollout and take back what it did
+    Abort {
+        /// Its id
+        id: Uuid,
+    },
     /// Follow one to its end
     Watch {
         /// Its id
@@ -241,6 +265,34 @@ pub(crate) enum OperationCommand {
         #[command(flatten)]
         waiting: Waiting,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Show all tokens, without their secrets
+    List,
+    /// Make one, and print its secret
+    Create(NewTokenArgs),
+    /// Delete one: from then on it lets nobody in
+    Delete {
+        /// Its id
+        id: Uuid,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewTokenArgs {
+    /// The name of who will use it, for the audit
+    pub(crate) name: Name,
+    /// How much it may do: read, write, or admin (tokens too)
+    #[arg(long, value_name = "SCOPE")]
+    pub(crate) scope: Scope,
+    /// From when on it is refused, as 2027-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", conflicts_with = "expires_in")]
+    pub(crate) expires_at: Option<Timestamp>,
+    /// After how long it is refused, as 720h
+    #[arg(long, value_name = "TIME")]
+    pub(crate) expires_in: Option<Span>,
 }
 
 #[derive(Debug, Subcommand)]

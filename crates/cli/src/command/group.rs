@@ -2,6 +2,7 @@
 
 use ferryway_api::Group;
 use ferryway_api::body::GroupBody;
+use serde_json::json;
 
 use super::resource;
 use crate::args::{Document, GroupCommand, GroupFields};
@@ -25,6 +26,17 @@ pub(super) async fn run(session: &Session, command: GroupCommand) -> Result<Exit
         GroupCommand::Edit { name, document } => {
             let (path, what) = (format!("{ALL}/{name}"), format!("gateway group {name}"));
             resource::edit(session, &path, &what, &document, ADDED).await
+        }
+        GroupCommand::ConfirmShrink { name } => {
+            let path = format!("{ALL}/{name}/confirm-shrink");
+            let group: Group = session.client.post(&path, &json!({})).await?;
+            session.screen.show(&group, |_| {
+                format!(
+                    "the view of {name} is confirmed, revision {}\n",
+                    group.revision
+                )
+            })?;
+            Ok(Exit::Done)
         }
         GroupCommand::Delete { name } => {
             let (path, what) = (format!("{ALL}/{name}"), format!("gateway group {name}"));

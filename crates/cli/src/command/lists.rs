@@ -2,7 +2,7 @@
 
 use ferryway_api::{
     AuditEntry, Group, HistoryEntry, Instance, InstanceState, Operation, OperationKind,
-    OperationState, PublishedService, Registry, Service, Version,
+    OperationState, PublishedService, Registry, Service, Token, Version,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -73,6 +73,21 @@ impl Row for Instance {
             revision,
             converged,
             paint.bad(&held.join(",")),
+        ]
+    }
+}
+
+impl Row for Token {
+    const COLUMNS: &'static [&'static str] = &["ID", "NAME", "SCOPE", "EXPIRES", "MADE", "MADE BY"];
+
+    fn cells(&self, _: Paint) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            self.name.clone(),
+            self.scope.to_string(),
+            self.expires_at.map_or_else(|| "never".to_owned(), time),
+            time(self.created_at),
+            self.created_by.clone(),
         ]
     }
 }

@@ -1,6 +1,8 @@
 //! Operations.
 
 use ferryway_api::{List, Operation};
+use serde_json::json;
+use uuid::Uuid;
 
 use super::resource;
 use crate::args::OperationCommand;
@@ -21,6 +23,9 @@ pub(super) async fn run(session: &Session, command: OperationCommand) -> Result<
             session.screen.show_whole(&operation)?;
             Ok(Exit::Done)
         }
+        OperationCommand::Pause { id } => steer(session, id, "pause").await,
+        OperationCommand::Resume { id } => steer(session, id, "resume").await,
+        OperationCommand::Abort { id } => steer(session, id, "abort").await,
         OperationCommand::Watch { id, waiting } => {
             let operation: Operation = session.client.get(&format!("/operations/{id}")).await?;
             let operation = follow::to_the_end(session, operation, &waiting).await?;
@@ -30,4 +35,14 @@ pub(super) async fn run(session: &Session, command: OperationCommand) -> Result<
             Ok(outcome::exit(&operation))
         }
     }
+}
+
+/// Tells a rollout to do something else, and shows how it then stands.
+async fn steer(session: &Session, id: Uuid, verb: &str) -> Result<Exit, Failure> {
+    let path = format!("/operations/{id}/{verb}");
+    let operation: Operation = session.client.post(&path, &json!({})).await?;
+    session
+        .screen
+        .show(&operation, |paint| outcome::text(&operation, paint))?;
+    Ok(Exit::Done)
 }
