@@ -27,6 +27,20 @@ pub fn explain(code: &str) -> Option<String> {
     Some(format!("{code}: {}\n\n{answered}\n", kind.title()))
 }
 
+/// The codes of errors that are answered with this status, as `/problems/<code>` has them.
+#[must_use]
+pub fn codes_of(status: u16) -> Vec<&'static str> {
+    let own = Kind::OWN.iter().copied();
+    let known = Code::ALL
+        .iter()
+        .filter(|code| code.class() != Class::Warning)
+        .map(|code| Kind::Of(*code));
+    own.chain(known)
+        .filter(|kind| kind.status().as_u16() == status)
+        .map(Kind::as_str)
+        .collect()
+}
+
 /// A kind of error: one that the model knows, or one of the API's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -188,6 +202,8 @@ mod tests {
                 .expect("is known")
                 .contains("warning")
         );
+        assert_eq!(codes_of(412), ["stale"]);
+        assert_eq!(codes_of(500), ["internal"], "warnings are no errors");
         assert!(explain("stale").expect("is known").contains("412"));
     }
 }

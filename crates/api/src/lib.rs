@@ -29,7 +29,7 @@ pub use apply::{
     Applied, AppliedResource, ApplyBody, ApplyCall, PruneBody, ResourceAction, ResourceId,
 };
 pub use call::{BadCall, Call, CallOptions};
-pub use catalogue::explain;
+pub use catalogue::{codes_of, explain};
 pub use client::{Client, ClientError};
 pub use error::{ApiError, RETRY_AFTER};
 pub use event::{InstanceEvent, OperationEvent, StateEvent};

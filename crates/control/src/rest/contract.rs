@@ -1,19 +1,22 @@
 //! The OpenAPI document: what the registrations say, and what holds for all of them alike.
+//!
+//! The registrations name the good answers. Which errors an operation can have follows from what it
+//! is ([`answers`]), and what a body may exactly say from the model's readers ([`bodies`]).
+
+mod answers;
+mod bodies;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use ferryway_api::ProblemDetails;
-use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
-use utoipa::openapi::schema::{ComponentsBuilder, ObjectBuilder, Type};
+use serde_json::{Value, json};
+use utoipa::openapi::schema::ComponentsBuilder;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{
-    ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, ResponseBuilder,
-};
+use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::access::{Caller, Resource, Verb};
 use super::answer::Answer;
-use super::failure::PROBLEM_JSON;
 use super::query::Params;
 
 /// The name of the only way to show who one is.
@@ -59,59 +62,80 @@ pub(super) fn frame() -> OpenApi {
         .build()
 }
 
-/// The whole document as JSON.
-pub(super) fn text(mut document: OpenApi) -> String {
-    for (path, item) in &mut document.paths.paths {
-        for operation in operations(item) {
+/// The whole document as JSON. `open`: a caller need not show who they are.
+pub(super) fn text(document: &OpenApi, open: bool) -> String {
+    let mut document = serde_json::to_value(document)
+        .expect("the document has text keys only, so JSON can hold it");
+    if open {
+        document["security"] = json!([{}, {BEARER: []}]);
+    }
+    let schemas = document["components"]["schemas"].as_object_mut();
+    schemas.into_iter().for_each(bodies::make_exact);
+    document["components"]["responses"] = answers::components();
+    let paths = document["paths"].as_object_mut();
+    for (path, item) in paths.into_iter().flatten() {
+        for (method, operation) in item.as_object_mut().into_iter().flatten() {
             name_path_parts(path, operation);
-            say_errors(operation);
+            sharpen_query(path, operation);
+            bodies::need_names(operation);
+            answers::complete(path, method, operation);
         }
     }
-    document
-        .to_json()
-        .expect("the document has text keys only, so JSON can hold it")
+    document.to_string()
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    let PathItem {
-        get,
-        put,
-        post,
-        delete,
-        patch,
-        ..
-    } = item;
-    [get, put, post, delete, patch].into_iter().flatten()
-}
-
-/// Every `{part}` of the path is a required text.
-fn name_path_parts(path: &str, operation: &mut Operation) {
+/// Every `{part}` of the path is required, and has the form of what it names.
+fn name_path_parts(path: &str, operation: &mut Value) {
     let parts = path
         .split('/')
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let parts = parts.map(|part| RefOr::T(path_part(part)));
-    operation.parameters.get_or_insert_default().extend(parts);
+    for part in parts {
+        let schema = match part {
+            "version" => bodies::version(),
+            "id" if !path.contains("/instances/") => json!({"type": "string", "format": "uuid"}),
+            "id" | "code" => json!({"type": "string", "minLength": 1}),
+            _ => bodies::name(),
+        };
+        let parameter = json!({"name": part, "in": "path", "required": true, "schema": schema});
+        push(operation, "parameters", parameter);
+    }
 }
 
-fn path_part(name: &str) -> Parameter {
-    ParameterBuilder::new()
-        .name(name)
-        .parameter_in(ParameterIn::Path)
-        .required(Required::True)
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
-        .build()
+/// Gives the parameters of queries the form of what they name.
+fn sharpen_query(path: &str, operation: &mut Value) {
+    let parameters = operation.get_mut("parameters");
+    let parameters = parameters.and_then(Value::as_array_mut);
+    for parameter in parameters.into_iter().flatten() {
+        if parameter["in"] != "query" {
+            continue;
+        }
+        match parameter["name"].as_str() {
+            Some("a" | "b" | "service") => parameter["schema"] = bodies::name(),
+            Some("cursor") => parameter["schema"] = cursor(path),
+            Some("label") => parameter["schema"]["items"]["pattern"] = json!("="),
+            Some("wait") => parameter["schema"] = bodies::reference("Span"),
+            Some("expect_plan") => parameter["schema"] = bodies::reference("Digest"),
+            _ => {}
+        }
+    }
 }
 
-/// Every operation may be answered with an error, and all errors have one form.
-fn say_errors(operation: &mut Operation) {
-    let schema = Ref::from_schema_name(ProblemDetails::name());
-    let content = ContentBuilder::new().schema(Some(schema)).build();
-    let response = ResponseBuilder::new()
-        .description("An error: `type` names its kind, `problems` everything that is wrong")
-        .content(PROBLEM_JSON, content)
-        .build();
-    operation
-        .responses
-        .responses
-        .insert("default".to_owned(), RefOr::T(response));
+/// What the cursors of the list at this path are.
+fn cursor(path: &str) -> Value {
+    match path.rsplit('/').next() {
+        Some("operations" | "audit" | "tokens" | "history") => {
+            json!({"type": "string", "format": "uuid"})
+        }
+        Some("instances") => json!({"type": "string"}),
+        Some("versions") => bodies::version(),
+        _ => bodies::name(),
+    }
+}
+
+/// Appends to a list that may not be there yet.
+fn push(object: &mut Value, list: &str, item: Value) {
+    match &mut object[list] {
+        Value::Array(items) => items.push(item),
+        other => *other = json!([item]),
+    }
 }

@@ -12,6 +12,7 @@ mod plain;
 mod published;
 mod shrink;
 mod socket;
+mod table;
 mod tokens;
 
 use std::time::Duration;

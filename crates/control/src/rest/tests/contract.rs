@@ -120,8 +120,19 @@ async fn the_document_names_every_route() {
                     |p: &&Value| p["in"] == "path" && p["name"] == part && p["required"] == true;
                 assert_eq!(parameters.iter().filter(is_part).count(), 1, "{id}: {part}");
             }
-            let error = &operation["responses"]["default"]["content"]["application/problem+json"];
-            assert!(error["schema"].is_object(), "{id}");
+            let responses = operation["responses"].as_object().expect("has answers");
+            assert!(!responses.contains_key("default"), "{id} names each answer");
+            let error = &responses["400"]["$ref"];
+            assert_eq!(error, "#/components/responses/Error400", "{id}");
+            let answers = responses
+                .iter()
+                .filter(|(status, _)| status.starts_with('2'));
+            for (status, answer) in answers {
+                let is_described = answer["content"].is_object() || status == "204";
+                assert!(is_described, "{id}: {status}");
+                let has_place = answer["headers"]["Location"].is_object();
+                assert_eq!(has_place, ["201", "202"].contains(&status.as_str()), "{id}");
+            }
             let says_all = ["confirm_shrink", "pause", "resume", "abort"].contains(&id);
             let has_body = ["post", "put", "patch"].contains(&method.as_str()) && !says_all;
             assert_eq!(operation["requestBody"].is_object(), has_body, "{id}");

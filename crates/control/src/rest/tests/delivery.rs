@@ -56,6 +56,10 @@ impl Puppet {
         puppet
     }
 
+    pub(super) fn id(&self) -> String {
+        self.peer.instance.to_string()
+    }
+
     /// Where its group's view is.
     fn position(&self) -> Position {
         let head = self
@@ -72,7 +76,7 @@ impl Puppet {
         }
     }
 
-    fn applies(&self) {
+    pub(super) fn applies(&self) {
         let position = self.position();
         let (build, swap) = (Duration::ZERO, Duration::ZERO);
         let stage = AckStage::Applied {

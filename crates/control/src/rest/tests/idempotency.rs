@@ -120,3 +120,76 @@ async fn at_the_same_time() {
     }
     assert_eq!(call().await.status, 201);
 }
+
+/// Every POST takes a key: said again, the call is answered as the first was and does nothing; with
+/// another body or on another path the key is refused.
+#[tokio::test]
+async fn on_every_post() {
+    let api = Api::furnished().await;
+    let puppet = delivery::Puppet::joins(&api);
+    puppet.holds(ferryway_delivery::SHRINK_UNCONFIRMED);
+    let to = json!([{"group": "production", "binding": nodes("b")}]);
+    let services = json!([{"service": "httpbin"}]);
+    let group = "/gateway-groups/test";
+    let service = "/gateway-groups/test/services/httpbin";
+    let definition = json!({"name": "other", "routes": [{"name": "r", "paths": ["/other"]}]});
+    for (path, body) in [
+        (format!("{group}/confirm-shrink"), json!({})),
+        ("/gateway-groups".to_owned(), json!({"name": "x"})),
+        ("/services".to_owned(), definition),
+        ("/tokens".to_owned(), json!({"name": "ci", "scope": "read"})),
+        (
+            "/services/httpbin/publish".to_owned(),
+            json!({"version": "2", "groups": [{"group": "test"}]}),
+        ),
+        (format!("{service}/sync"), json!({"to": to})),
+        (
+            format!("{group}/sync"),
+            json!({"services": services, "to": [{"group": "production"}]}),
+        ),
+        (format!("{service}/rollback"), json!({"version": "1.0.0"})),
+    ] {
+        let key = path.as_str();
+        let first = post(&api, &path, key, body.clone()).await;
+        assert!(first.status.is_success(), "{path}: {first:?}");
+        puppet.applies();
+        let done = api.get("/audit").await.text;
+        let again = post(&api, &path, key, body.clone()).await;
+        assert!(again.status.is_success(), "{path}: {again:?}");
+        let (mut was, is) = (first.json(), again.json());
+        // What goes on, and the secret, which only the first answer has.
+        for field in ["secret", "state", "ended_at", "destinations", "instances"] {
+            if let Some(value) = was.get_mut(field) {
+                *value = is[field].clone();
+            }
+        }
+        assert_eq!(was, is, "{path}");
+        assert_eq!(api.get("/audit").await.text, done, "{path} did it again");
+
+        let mut other = body;
+        other["dry_run"] = json!(true);
+        let reused = post(&api, &path, key, other).await.line();
+        let known = [
+            "422 idempotency_key_reused",
+            // Read before the key is looked up.
+            "400 unknown_field dry_run",
+        ];
+        assert!(known.contains(&reused.as_str()), "{path}: {reused}");
+        let elsewhere = json!({"name": "somewhere-else"});
+        let elsewhere = post(&api, "/gateway-groups", key, elsewhere).await.line();
+        assert_eq!(elsewhere, "422 idempotency_key_reused", "{path}");
+    }
+}
+
+/// The second call comes while the first waits for the disk.
+#[tokio::test]
+async fn while_the_first_is_under_way() {
+    let api = Api::new().await;
+    let call = || post(&api, "/gateway-groups", "a", json!({"name": "x"}));
+    let mut first = std::pin::pin!(call());
+    assert!(futures_util::poll!(first.as_mut()).is_pending());
+    let second = call().await;
+    assert_eq!(second.line(), "409 idempotency_key_in_progress");
+    assert_eq!(first.await.status, 201);
+    assert_eq!(call().await.status, 201);
+}

@@ -58,6 +58,11 @@ async fn pages() {
         api.check("POST /services/httpbin/publish", body, "200")
             .await;
     }
+    for n in 0..5 {
+        let body = json!({"name": format!("t{n}"), "scope": "read"});
+        api.check("POST /tokens", body, "201").await;
+        delivery::Puppet::joins(&api);
+    }
     for (path, field, items, first, len) in [
         ("/gateway-groups", "name", "items", "g0", 7),
         ("/services", "name", "items", "httpbin", 6),
@@ -86,7 +91,21 @@ async fn pages() {
             6,
         ),
         ("/operations", "version", "items", "2.4", 11),
-        ("/audit", "action", "items", "publish", 11 + 2 + 15 + 1),
+        ("/tokens", "name", "items", "t0", 5),
+        (
+            "/gateway-groups/test/instances",
+            "hostname",
+            "items",
+            "gate-1",
+            5,
+        ),
+        (
+            "/audit",
+            "action",
+            "items",
+            "create token",
+            11 + 2 + 15 + 1 + 5,
+        ),
     ] {
         let whole = all(&api, path, 1_000, field, items).await;
         assert_eq!(
@@ -165,7 +184,10 @@ async fn what_is_no_query_of_a_list() {
         "/gateway-groups/test/registries",
         "/gateway-groups/test/services",
         "/gateway-groups/test/services/httpbin/history",
+        "/tokens",
+        "/compare?a=test&b=production",
     ] {
+        let glue = if path.contains('?') { '&' } else { '?' };
         for query in [
             "limit=0",
             "limit=1001",
@@ -175,14 +197,14 @@ async fn what_is_no_query_of_a_list() {
             "q=a&q=b",
         ] {
             api.check(
-                &format!("GET {path}?{query}"),
+                &format!("GET {path}{glue}{query}"),
                 Value::Null,
                 "400 invalid_query",
             )
             .await;
         }
         assert_eq!(
-            api.get(&format!("{path}?limit=1000&q=none&label=a=b"))
+            api.get(&format!("{path}{glue}limit=1000&q=none&label=a=b"))
                 .await
                 .json()["next_cursor"],
             Value::Null,
@@ -195,6 +217,11 @@ async fn what_is_no_query_of_a_list() {
         "/audit",
         "/services/httpbin/versions",
         "/gateway-groups/test/services/httpbin/history",
+        "/tokens",
+        "/services",
+        "/matrix",
+        "/gateway-groups/test/registries",
+        "/gateway-groups/test/services",
     ] {
         api.check(
             &format!("GET {path}?cursor=%3F"),
