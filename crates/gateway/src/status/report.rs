@@ -41,9 +41,7 @@ pub(super) fn instance(
         "converged": agent.converged,
         "held": agent.held.iter().map(|(key, hold)| held(key, hold)).collect::<Vec<_>>(),
         "source": if agent.confirmed { "control" } else { "disk" },
-        // The file of `--static` is on the disk too; which one it is, `static` says.
         "listeners": {
-        "static": file.as_ref().map(|file| file.display().to_string()),
         "disk": disk.map(|disk| {
             let trouble = disk.trouble();
             json!({"writable": trouble.is_none(), "error": trouble})

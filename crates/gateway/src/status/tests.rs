@@ -166,6 +166,7 @@ async fn the_instance_says_where_it_stands() {
         "converged": false,
         "held": [{"service": "web", "code": "check_failed", "message": "it failed"}],
         "source": "control",
+        "disk": null,
         "listeners": {
             "http": {"address": "0.0.0.0:9080", "open": false},
             "https": {
