@@ -1,7 +1,7 @@
 //! The administrator's token: made at the first start, kept in the data folder.
 
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -14,6 +14,8 @@ pub(crate) struct AdminToken {
 }
 
 const FILE: &str = "admin-token";
+/// The file until it is complete.
+const FILE_BEING_MADE: &str = "admin-token.new";
 /// A token that somebody wrote by hand must not be guessable.
 const TOKEN_BYTES_MIN: usize = 32;
 
@@ -44,17 +46,25 @@ pub(crate) fn read_or_make(data_dir: &Path) -> Result<AdminToken, String> {
     }
     // Two random UUIDs are 244 bits from the system's random source.
     let token = format!("fw_{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path);
-    let mut file = file.map_err(|error| failed("make", &error))?;
-    file.write_all(format!("{token}\n").as_bytes())
-        .and_then(|()| file.sync_all())
+    // Whole or not at all: half a token would be refused at every start from then on.
+    let temporary = data_dir.join(FILE_BEING_MADE);
+    write(&temporary, &token)
+        .and_then(|()| fs::rename(&temporary, &path))
+        .and_then(|()| File::open(data_dir)?.sync_all())
         .map_err(|error| failed("write", &error))?;
     Ok(AdminToken {
         token,
         is_new: true,
     })
+}
+
+fn write(path: &Path, token: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(format!("{token}\n").as_bytes())?;
+    file.sync_all()
 }

@@ -1,5 +1,6 @@
 //! The control plane as a program: the parts put together, started and stopped.
 
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -66,21 +67,20 @@ async fn serve(settings: &Settings) -> Result<(), String> {
 
 async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
+        io::ErrorKind::AddrInUse => {
             format!("{address} is in use by another process; stop it, or choose another address with {flag}")
         }
         _ => format!("cannot listen on {address} ({flag}): {error}"),
     })
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "the token is shown once, to whoever starts the program first"
-)]
+/// The administrator's token. It is shown once, to whoever starts the program first.
 fn token(settings: &Settings) -> Result<String, String> {
     let made = admin_token::read_or_make(&settings.data_dir)?;
     if made.is_new {
-        println!(
+        // Where it can't be shown (the disk under the output is full, say), it is in the file.
+        let _ = writeln!(
+            io::stdout(),
             "administrator token (kept in {}/admin-token): {}",
             settings.data_dir.display(),
             made.token

@@ -1,5 +1,6 @@
 //! The gateway's program.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use ferryway_gateway::{Asked, Settings};
@@ -25,11 +26,9 @@ fn read() -> Result<Asked, String> {
     Settings::read(std::env::args_os(), |name| std::env::var_os(name))
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "the one place where the program says why it ends"
-)]
+/// The one place where the program says why it ends. Where it can't be said (the disk under the log
+/// is full, say), the exit code still tells.
 fn failed(why: &str) -> ExitCode {
-    eprintln!("ferryway-gateway: {why}");
+    let _ = writeln!(io::stderr(), "ferryway-gateway: {why}");
     ExitCode::FAILURE
 }
