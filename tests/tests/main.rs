@@ -7,6 +7,7 @@ mod checks;
 mod command_line;
 mod delivery;
 mod demo;
+mod durable;
 mod forwarding;
 mod processes;
 mod publishing;

@@ -34,4 +34,4 @@ pub use environment::{binary, venv};
 pub use eventually::{Deadline, START_TIME_MAX, eventually};
 pub use gateway::{Gateway, GatewayOptions};
 pub use httpbin::Httpbin;
-pub use program::{Program, Signal};
+pub use program::{Program, Signal, heedless};

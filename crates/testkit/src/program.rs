@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 pub use rustix::process::Signal;
-use rustix::process::{Pid, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, kill_process, prlimit};
 use tempfile::TempDir;
 
 use crate::eventually::{Deadline, PROBE_INTERVAL, eventually};
@@ -83,6 +83,21 @@ impl Program {
         }
     }
 
+    /// Bounds the files that it writes: what lies beyond so many bytes is refused from now on, as on a
+    /// full disk (the error is EFBIG in the place of ENOSPC). `None`: there is room again.
+    ///
+    /// It must have been started by [`heedless`], or the first refusal kills it.
+    pub fn limit_files(&mut self, bytes: Option<u64>) {
+        let maximum = getrlimit(Resource::Fsize).maximum;
+        let limit = Rlimit {
+            current: bytes.or(maximum),
+            maximum,
+        };
+        if let Err(error) = prlimit(Some(Pid::from_child(&self.child)), Resource::Fsize, limit) {
+            panic!("cannot limit the files of {}: {error}", self.name);
+        }
+    }
+
     /// Ends it as a power failure would (SIGKILL), and waits until it is gone.
     pub fn kill(&mut self) {
         // Killing a process that has ended is no error for std.
@@ -148,6 +163,18 @@ impl Program {
             eprintln!("--- {} {stream}\n{}", self.name, tail(&text));
         }
     }
+}
+
+/// `command` with the signal ignored that a write beyond [`Program::limit_files`] sends.
+///
+/// `before` is a line of shell that is run first, in the same process.
+#[must_use]
+pub fn heedless(command: &Command, before: &str) -> Command {
+    let mut shell = Command::new("sh");
+    let script = format!("trap '' XFSZ; {before}\nexec \"$0\" \"$@\"");
+    shell.arg("-c").arg(script);
+    shell.arg(command.get_program()).args(command.get_args());
+    shell
 }
 
 impl Drop for Program {
@@ -237,6 +264,34 @@ mod tests {
         stopped.signal(Signal::STOP);
         stopped.kill();
         assert_eq!(stopped.exit().and_then(|exit| exit.signal()), Some(9));
+    }
+
+    #[test]
+    fn a_file_has_room_or_not() {
+        let folder = TempDir::new().expect("a temporary folder can be made");
+        let path = folder.path().join("file");
+        let script = "echo ready; until [ -e \"$1/go\" ]; do sleep 0.01; done; \
+                      echo text > \"$1/file\" && echo written || echo refused";
+        let mut command = Command::new("sh");
+        command.args(["-c", script, "sh"]).arg(folder.path());
+        for (limit, expect) in [
+            (Some(0), "refused"),
+            (Some(100), "written"),
+            (None, "written"),
+        ] {
+            let mut program = Program::start("shell", heedless(&command, ""));
+            eventually(Duration::from_secs(10), "it", || {
+                (program.stdout() == "ready\n").then_some(())
+            });
+            program.limit_files(limit);
+            fs::write(folder.path().join("go"), "").expect("a file can be written");
+            program.wait_exit(Duration::from_secs(10));
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            let is_written = text == "text\n";
+            assert_eq!(is_written, expect == "written", "{limit:?}: {text:?}");
+            fs::remove_file(folder.path().join("go")).expect("it is there");
+            let _ = fs::remove_file(&path);
+        }
     }
 
     #[test]
