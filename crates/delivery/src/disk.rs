@@ -54,9 +54,9 @@ pub struct InstanceDisk {
     /// What is on the disk; locked while something is being written.
     written: Mutex<Written>,
     kept: Mutex<Kept>,
-}
     /// Why the last try to write came to nothing.
     trouble: Mutex<Option<String>>,
+}
 
 /// A disk that was opened, and what was on it.
 #[derive(Debug)]
@@ -113,11 +113,11 @@ impl InstanceDisk {
     /// When it cannot be written. The next call tries again, with everything that has changed since
     /// the last one that succeeded; only `content` must be given again.
     pub fn write(&self, update: &Update) -> Result<(), DiskError> {
-        let mut written = self.lock_written();
         self.noted(self.try_write(update))
     }
 
     fn try_write(&self, update: &Update) -> Result<(), DiskError> {
+        let mut written = self.lock_written();
         let db = self.database(&mut written)?;
         let kept = self.lock_kept().changed();
         let imported = self.lock_imported().clone();
@@ -137,7 +137,6 @@ impl InstanceDisk {
         result
     }
 
-    /// Content by digest, in any order; what is not there is left out. Does not wait for writes.
     /// Why it could not be written when that was tried last; none: it could be. A full disk, say,
     /// which keeps nobody from serving, but what is new from outliving this process.
     #[must_use]
@@ -145,6 +144,7 @@ impl InstanceDisk {
         self.lock_trouble().clone()
     }
 
+    /// Content by digest, in any order; what is not there is left out. Does not wait for writes.
     ///
     /// # Errors
     /// When the disk cannot be read.
@@ -232,7 +232,6 @@ impl InstanceDisk {
         Ok(Arc::clone(db.insert(Arc::new(opened))))
     }
 
-    fn lock_db(&self) -> MutexGuard<'_, Option<Arc<Database>>> {
     fn noted<T>(&self, result: Result<T, DiskError>) -> Result<T, DiskError> {
         *self.lock_trouble() = result.as_ref().err().map(DiskError::whole);
         result
@@ -242,6 +241,7 @@ impl InstanceDisk {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn lock_db(&self) -> MutexGuard<'_, Option<Arc<Database>>> {
         self.db.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
