@@ -12,12 +12,12 @@ use ferryway_model::Name;
 pub(crate) use change::{
     Bind, BindingArgs, Delivery, Preview, Publish, Rollback, Set, Sync, Unpublish, Waiting,
 };
-pub(crate) use files::{ImportCommand, OpenApi, Validate};
+pub(crate) use files::{Apply, Dump, ImportCommand, OpenApi, Validate};
 pub(crate) use nouns::{
     AuditCommand, Document, GroupCommand, GroupFields, InstanceCommand, Listing, NewTokenArgs,
     OperationCommand, RegistryCommand, RegistryFields, ServiceCommand, TokenCommand,
 };
-pub(crate) use values::{NodeArg, RollbackTarget, ServiceVersion};
+pub(crate) use values::{Label, NodeArg, RollbackTarget, ServiceVersion};
 
 /// Publish services, sync them between gateway groups, and see what every group runs
 #[derive(Debug, Parser)]
@@ -96,8 +96,12 @@ pub(crate) enum Command {
     Unpublish(Unpublish),
     /// Show which group runs which version, and whether its instances do
     Status(Status),
-    /// Show what differs between two groups, or between two versions
+    /// Show what differs between two groups, between two versions, or between files and what is
     Diff(Diff),
+    /// Make true what files declare: what is not there is made, what is otherwise is changed
+    Apply(Apply),
+    /// Write what is as files that apply takes
+    Dump(Dump),
     /// Say whether files declare what can be, without a control plane
     Validate(Validate),
     /// Make a service definition of what other tools describe
@@ -153,8 +157,15 @@ pub(crate) struct Status {
 #[derive(Debug, Args)]
 pub(crate) struct Diff {
     /// `SERVICE GROUP GROUP`, `GROUP GROUP`, or `SERVICE@VERSION SERVICE@VERSION`
-    #[arg(required = true, num_args = 2..=3, value_name = "WHAT")]
+    #[arg(required_unless_present = "files", conflicts_with = "files")]
+    #[arg(num_args = 2..=3, value_name = "WHAT")]
     pub(crate) what: Vec<String>,
+    /// What `ferryway apply` would change with these files and folders (`-`: standard input)
+    #[arg(short = 'f', long = "file", value_name = "PATH", num_args = 1.., id = "files")]
+    pub(crate) files: Vec<std::path::PathBuf>,
+    /// With files: what would go with this label, as for `ferryway apply`
+    #[arg(long, value_name = "KEY=VALUE", requires = "files")]
+    pub(crate) prune: Vec<Label>,
     /// Exit with 6 if there is a difference
     #[arg(long)]
     pub(crate) exit_code: bool,

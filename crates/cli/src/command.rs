@@ -1,9 +1,11 @@
 //! What each command does.
 
+mod apply;
 mod audit;
 mod change;
 mod context;
 mod diff;
+mod dump;
 mod group;
 mod import;
 mod instance;
@@ -37,6 +39,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Unpublish(unpublish) => change::unpublish(&session()?, unpublish).await,
         Command::Status(status) => status::run(&session()?, status).await,
         Command::Diff(diff) => diff::run(&session()?, diff).await,
+        Command::Apply(apply) => apply::run(&session()?, apply).await,
+        Command::Dump(dump) => dump::run(&session()?, dump).await,
         Command::Validate(validate) => {
             validate::run(&validate, Screen::new(global.output, global.color))
         }

@@ -42,6 +42,9 @@ pub(crate) enum Failure {
     /// The control plane's plan has an error in it: nothing was changed.
     #[error("{}", .0.detail)]
     Plan(Box<ProblemDetails>),
+    /// A plan that was asked for has errors in it: nothing was changed.
+    #[error("{}, and nothing was changed", count(.0.len(), "problem"))]
+    Refused(Vec<Problem>),
     /// The call did not bring what it should.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -85,7 +88,7 @@ impl Failure {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
-            Self::Plan(_) => Exit::Refused,
+            Self::Plan(_) | Self::Refused(_) => Exit::Refused,
             Self::Client(ClientError::Unreachable { .. }) => Exit::Unreachable,
             Self::Client(ClientError::Refused(_) | ClientError::Protocol { .. })
             | Self::Local { .. }
@@ -99,7 +102,7 @@ impl Failure {
     pub(crate) fn problems(&self) -> &[Problem] {
         match self {
             Self::Plan(details) | Self::Client(ClientError::Refused(details)) => &details.problems,
-            Self::Files(problems) => problems,
+            Self::Files(problems) | Self::Refused(problems) => problems,
             _ => &[],
         }
     }

@@ -10,6 +10,7 @@
 //!
 //! `ferryway demo` is the exception: it starts the two other programs and plays with them.
 
+mod applied;
 mod args;
 mod binding;
 mod command;

@@ -11,8 +11,13 @@ use crate::screen::{Paint, problem_line};
 
 /// The exit code for an operation as it stands when the command ends.
 pub(crate) fn exit(operation: &Operation) -> Exit {
-    match operation.state {
-        OperationState::Planned if plan::is_refused(operation) => Exit::Refused,
+    exit_of(operation.state, plan::is_refused(operation))
+}
+
+/// The exit code for a state; whether a problem stops the change counts while it is only planned.
+pub(crate) fn exit_of(state: OperationState, is_refused: bool) -> Exit {
+    match state {
+        OperationState::Planned if is_refused => Exit::Refused,
         OperationState::Planned | OperationState::Unchanged | OperationState::Succeeded => {
             Exit::Done
         }

@@ -48,12 +48,30 @@ impl Background {
 
 /// The plan in an operation.
 pub(crate) fn text(operation: &Operation, background: &Background, paint: Paint) -> String {
+    let destinations = operation.destinations.iter();
+    let mut text: String = destinations
+        .map(|destination| destination_text(destination, background, paint))
+        .collect();
+    text.push_str(&problems_text(all_problems(operation), paint));
+    text
+}
+
+/// What happens to one service in one group.
+pub(crate) fn destination_text(
+    destination: &Destination,
+    background: &Background,
+    paint: Paint,
+) -> String {
+    title(destination, paint) + &lines(&rows(destination, background), paint)
+}
+
+/// How many problems there are, and each in a line.
+pub(crate) fn problems_text<'a>(
+    problems: impl IntoIterator<Item = &'a Problem>,
+    paint: Paint,
+) -> String {
+    let problems: Vec<_> = problems.into_iter().collect();
     let mut text = String::new();
-    for destination in &operation.destinations {
-        text.push_str(&title(destination, paint));
-        text.push_str(&lines(&rows(destination, background), paint));
-    }
-    let problems: Vec<&Problem> = all_problems(operation).collect();
     if problems.is_empty() {
         text.push_str("no problems\n");
     } else {
@@ -262,8 +280,13 @@ fn hosts_text(value: &Value) -> String {
 
 /// The fields that differ, as `timeout.read "60s" → "10s"`.
 fn fields(change: &BeforeAfter) -> Vec<String> {
+    differences(&change.before, &change.after)
+}
+
+/// The fields in which two values differ, as `timeout.read "60s" → "10s"`.
+pub(crate) fn differences(before: &Value, after: &Value) -> Vec<String> {
     let mut found = Vec::new();
-    differing_fields(&change.before, &change.after, "", &mut found);
+    differing_fields(before, after, "", &mut found);
     found
 }
 

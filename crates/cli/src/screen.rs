@@ -33,6 +33,11 @@ impl Screen {
         self.format == Format::Table
     }
 
+    /// Whether scripts read it as JSON.
+    pub(crate) fn is_json(self) -> bool {
+        self.format == Format::Json
+    }
+
     /// Whether lines can be written over: people read it on a terminal.
     pub(crate) fn can_redraw(self) -> bool {
         self.is_for_people() && self.terminal

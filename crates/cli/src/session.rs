@@ -36,6 +36,11 @@ impl Session {
         })
     }
 
+    /// Says something beside the answer, on standard error.
+    pub(crate) fn note(&self, what: &str) -> Result<(), Failure> {
+        writeln!(io::stderr(), "{what}").map_err(Failure::local("cannot write to standard error"))
+    }
+
     /// Asks on a terminal whether to go on; elsewhere, and with `--yes`, the answer is yes.
     pub(crate) fn confirm(&self, question: &str) -> Result<bool, Failure> {
         if !self.ask || !io::stdin().is_terminal() || !io::stderr().is_terminal() {

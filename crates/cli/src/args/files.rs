@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use ferryway_model::Name;
 
+use super::change::{Preview, Waiting};
+use super::values::Label;
+
 /// Where documents are read from.
 #[derive(Debug, Args)]
 pub(crate) struct Paths {
@@ -12,6 +15,30 @@ pub(crate) struct Paths {
     /// standard input
     #[arg(short = 'f', long = "file", value_name = "PATH", required = true, num_args = 1..)]
     pub(crate) paths: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Apply {
+    #[command(flatten)]
+    pub(crate) paths: Paths,
+    /// Delete and unpublish what has this label and no document names any more; give several for
+    /// what has all of them
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) prune: Vec<Label>,
+    #[command(flatten)]
+    pub(crate) preview: Preview,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Dump {
+    /// Write files into this folder; else all is written to standard output
+    #[arg(short = 'f', long = "file", value_name = "FOLDER")]
+    pub(crate) folder: Option<PathBuf>,
+    /// Only this group's view, with all that `ferryway-gateway --static` needs
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) group: Option<Name>,
 }
 
 #[derive(Debug, Args)]

@@ -99,6 +99,27 @@ impl FromStr for DiscoveryArg {
     }
 }
 
+/// A label, as `KEY=VALUE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Label {
+    pub(crate) key: String,
+    pub(crate) value: String,
+}
+
+impl FromStr for Label {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((key, value)) if !key.is_empty() => Ok(Self {
+                key: key.to_owned(),
+                value: value.to_owned(),
+            }),
+            _ => Err(format!("{text:?} is no KEY=VALUE")),
+        }
+    }
+}
+
 /// What a rollback goes back to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RollbackTarget {
@@ -203,6 +224,14 @@ mod tests {
         check::<DiscoveryArg>("registry=a,registry=b,service=c", "registry stands twice");
         check::<DiscoveryArg>("registry=a,host=b", "\"host\" is none of");
         check::<DiscoveryArg>("consul", "\"consul\" is no KEY=VALUE");
+    }
+
+    #[test]
+    fn labels() {
+        check::<Label>("team=core", "key: \"team\", value: \"core\"");
+        check::<Label>("a=b=c", "value: \"b=c\"");
+        check::<Label>("team", "no KEY=VALUE");
+        check::<Label>("=x", "no KEY=VALUE");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use ferryway_model::{Binding, Definition, Difference, Name, Side, VersionNumber}
 use serde::Serialize;
 use serde_json::json;
 
+use super::apply;
 use crate::args::{Diff, ServiceVersion};
 use crate::exit::{Exit, Failure};
 use crate::plan::{Background, changes_text, version};
@@ -13,7 +14,15 @@ use crate::screen::Paint;
 use crate::session::Session;
 
 pub(super) async fn run(session: &Session, diff: Diff) -> Result<Exit, Failure> {
-    let Diff { what, exit_code } = diff;
+    let Diff {
+        what,
+        files,
+        prune,
+        exit_code,
+    } = diff;
+    if !files.is_empty() {
+        return apply::diff(session, &files, &prune, exit_code).await;
+    }
     let differs = match &what[..] {
         [a, b] if a.contains('@') || b.contains('@') => versions(session, a, b).await?,
         [a, b] => groups(session, None, a, b).await?,
