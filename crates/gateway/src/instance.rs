@@ -2,10 +2,14 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::path::Path;
 use std::sync::Arc;
 
-use ferryway_delivery::{Agent, AgentSettings, AgentStatus, DiskError, InstanceDisk, Origin};
+use ferryway_delivery::{
+    Agent, AgentSettings, AgentStatus, DiskError, InstanceDisk, Opened, Origin,
+};
 use ferryway_discovery::{Discovery, Keep, KeepInMemory, Settings as DiscoverySettings};
+use ferryway_model::Name;
 use ferryway_proto::limits::LABEL_BYTES_MAX;
 use ferryway_proxy::{
     Limits, LiveTable, Metrics, Prober, Settings as ProxySettings, Table, Workers,
@@ -15,10 +19,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::installer::{Installer, Tools};
-use crate::keep::KeepOnDisk;
+use crate::keep::{KeepAlone, KeepOnDisk};
 use crate::phase::{Phase, Phases};
-use crate::settings::{Settings, whole};
+use crate::settings::{Basis, Settings, whole};
 use crate::status::{self, BUILD, Pages, Who};
+use crate::view_file;
 
 /// A gateway instance: what runs from the start, whether clients are served or not.
 #[derive(Debug)]
@@ -26,12 +31,12 @@ pub(crate) struct Instance {
     phases: Phases,
     who: Who,
     agent: watch::Receiver<AgentStatus>,
+    disk: Option<Arc<InstanceDisk>>,
     installer: Installer,
     live: Arc<LiveTable>,
     metrics: Arc<Metrics>,
     proxy: ProxySettings,
 }
-    disk: Option<Arc<InstanceDisk>>,
 
 impl Instance {
     /// Opens the instance's disk and starts what serves from it: discovery, the installer, and the
@@ -47,14 +52,11 @@ impl Instance {
     ) -> Result<Self, String> {
         let clock = Clock::system();
         let mut random = Random::from_entropy();
-        let origin: Origin = InstanceDisk::open(
-            &settings.data_dir,
-            &settings.group,
-            clock.now(),
-            &mut random,
-        )
-        .map_err(|error| unopened(settings, &error))?
-        .into();
+        let Beginning {
+            origin,
+            group,
+            keep,
+        } = begin(&settings.basis, &clock, &mut random, tasks)?;
         let proxy = ProxySettings {
             trusted_proxies: settings.trusted_proxies.clone(),
             limits: Limits::default(),
@@ -64,25 +66,29 @@ impl Instance {
         let metrics = Metrics::new(settings.workers);
         let who = Who {
             instance: origin.identity.instance,
-            group: settings.group.clone(),
+            group: group.clone(),
             http,
             https: settings.https,
+            file: match &settings.basis {
+                Basis::Control { .. } => None,
+                Basis::File { file, .. } => Some(file.clone()),
+            },
         };
         let tools = Tools {
-            discovery: discovery(settings, &origin, clock, &mut random, tasks),
+            discovery: discovery(settings, keep, clock, &mut random, tasks),
             live: Arc::clone(&live),
             metrics: Arc::clone(&metrics),
             prober: Prober::start(proxy.clone(), http.port()).map_err(|error| no_thread(&error))?,
         };
         let installer = Installer::start(tools, Random::seeded(random.next_u64()))
             .map_err(|error| no_thread(&error))?;
+        let disk = origin.disk.clone();
         let agent = Agent::new(
-            agent_settings(settings, http),
+            agent_settings(settings, group, http),
             origin,
             Arc::new(installer.clone()),
             random,
             tasks,
-        let disk = origin.disk.clone();
         )
         .map_err(|error| format!("--control: {}", whole(&error)))?;
         let status = agent.status();
@@ -91,13 +97,13 @@ impl Instance {
             phases: Phases::new(),
             who,
             agent: status,
+            disk,
             installer,
             live,
             metrics,
             proxy,
         })
     }
-            disk,
 
     /// Serves the status port.
     pub(crate) fn show(&self, listener: TcpListener, tasks: &Tasks) {
@@ -105,13 +111,13 @@ impl Instance {
             who: self.who.clone(),
             phases: self.phases.clone(),
             agent: self.agent.clone(),
+            disk: self.disk.clone(),
             installer: self.installer.clone(),
             metrics: Arc::clone(&self.metrics),
         };
         status::serve(listener, Arc::new(pages), tasks);
     }
 
-            disk: self.disk.clone(),
     /// Waits until a complete view is effective; an empty one counts.
     pub(crate) async fn effective(&self) {
         let mut agent = self.agent.clone();
@@ -129,6 +135,11 @@ impl Instance {
         Ok(workers)
     }
 
+    /// The group that it belongs to.
+    pub(crate) fn group(&self) -> &Name {
+        &self.who.group
+    }
+
     /// Where the instance is in its life.
     pub(crate) fn phases(&self) -> &Phases {
         &self.phases
@@ -140,17 +151,72 @@ impl Instance {
     }
 }
 
+/// What an instance begins with.
+struct Beginning {
+    origin: Origin,
+    group: Name,
+    keep: Arc<dyn Keep>,
+}
+
+fn begin(
+    basis: &Basis,
+    clock: &Clock,
+    random: &mut Random,
+    tasks: &Tasks,
+) -> Result<Beginning, String> {
+    let open = |dir: &Path, group: &Name, random: &mut Random| {
+        InstanceDisk::open(dir, group, clock.now(), random).map_err(|error| unopened(dir, &error))
+    };
+    match basis {
+        Basis::Control {
+            control: _,
+            group,
+            data_dir,
+        } => {
+            let origin = Origin::from(open(data_dir, group, random)?);
+            let keep: Arc<dyn Keep> = match &origin.disk {
+                Some(disk) => Arc::new(KeepOnDisk(Arc::clone(disk))),
+                None => Arc::new(KeepInMemory::default()),
+            };
+            Ok(Beginning {
+                origin,
+                group: group.clone(),
+                keep,
+            })
+        }
+        Basis::File {
+            file,
+            group,
+            data_dir,
+        } => {
+            let export = view_file::read(file, group.as_ref())?;
+            let group = export.group.clone();
+            let mut origin = Origin::of_file(export, random);
+            // What a control plane has sent stays on the disk as it is: the view is the file's.
+            let keep: Arc<dyn Keep> = match data_dir {
+                None => Arc::new(KeepInMemory::default()),
+                Some(dir) => {
+                    let Opened { disk, identity, .. } = open(dir, &group, random)?;
+                    origin.identity = identity;
+                    Arc::new(KeepAlone::start(Arc::new(disk), tasks))
+                }
+            };
+            Ok(Beginning {
+                origin,
+                group,
+                keep,
+            })
+        }
+    }
+}
+
 fn discovery(
     settings: &Settings,
-    origin: &Origin,
+    keep: Arc<dyn Keep>,
     clock: Clock,
     random: &mut Random,
     tasks: &Tasks,
 ) -> Discovery {
-    let keep: Arc<dyn Keep> = match &origin.disk {
-        Some(disk) => Arc::new(KeepOnDisk(Arc::clone(disk))),
-        None => Arc::new(KeepInMemory::default()),
-    };
     let discovery = DiscoverySettings {
         dns_servers: settings.dns_servers.clone(),
         ..DiscoverySettings::default()
@@ -164,10 +230,13 @@ fn discovery(
     )
 }
 
-fn agent_settings(settings: &Settings, http: SocketAddr) -> AgentSettings {
+fn agent_settings(settings: &Settings, group: Name, http: SocketAddr) -> AgentSettings {
     AgentSettings {
-        controls: settings.control.clone(),
-        group: settings.group.clone(),
+        controls: match &settings.basis {
+            Basis::Control { control, .. } => control.clone(),
+            Basis::File { .. } => Vec::new(),
+        },
+        group,
         build: BUILD.to_owned(),
         hostname: hostname(),
         addresses: vec![http.to_string()],
@@ -184,8 +253,8 @@ fn hostname() -> String {
     name
 }
 
-fn unopened(settings: &Settings, error: &DiskError) -> String {
-    let dir = settings.data_dir.display();
+fn unopened(dir: &Path, error: &DiskError) -> String {
+    let dir = dir.display();
     let why = whole(error);
     let hint = match error {
         DiskError::Busy { .. } | DiskError::OtherGroup { .. } => return why,

@@ -3,6 +3,7 @@
 //! - `settings`: what it is started with.
 //! - `program`: started and stopped: the order matters and is told there.
 //! - `instance`: the parts put together.
+//! - `view_file`: `--static`, a view from a file.
 //! - `sockets`: the listening sockets, taken at the start, open when there is something to serve.
 //! - `installer`: from a candidate to what serves: build upon what runs, warm new upstreams, run
 //!   checks through the real proxy path, swap.
@@ -27,6 +28,7 @@ mod program;
 mod settings;
 mod sockets;
 mod status;
+mod view_file;
 
 pub use program::run;
-pub use settings::{Asked, DRAIN_DELAY_MAX, Settings, WORKERS_MAX};
+pub use settings::{Asked, Basis, DRAIN_DELAY_MAX, Settings, WORKERS_MAX};

@@ -18,8 +18,9 @@ use crate::drain::drain;
 use crate::hangup;
 use crate::instance::Instance;
 use crate::phase::Phase;
-use crate::settings::{Asked, Settings, whole};
+use crate::settings::{Asked, Basis, Settings, whole};
 use crate::sockets::Reserved;
+use crate::view_file;
 
 /// Threads for all that isn't traffic.
 const CONTROL_THREADS: usize = 2;
@@ -39,7 +40,10 @@ pub fn run(
 ) -> Result<(), String> {
     let log = telemetry::init(&settings.log_level).map_err(|error| whole(&error))?;
     if settings.check {
-        return Ok(());
+        return match &settings.basis {
+            Basis::Control { .. } => Ok(()),
+            Basis::File { file, group, .. } => view_file::read(file, group.as_ref()).map(drop),
+        };
     }
     let runtime = Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
@@ -72,9 +76,8 @@ async fn serve(
     let instance = Instance::start(settings, clients.address(), tasks)?;
     instance.show(status, tasks);
     tracing::info!(
-        group = %settings.group,
+        group = %instance.group(),
         status = %settings.status,
-        data_dir = %settings.data_dir.display(),
         "started"
     );
     let cause = tokio::select! {

@@ -28,15 +28,17 @@ struct Flags {
         required_unless_present = "static"
     )]
     control: Vec<String>,
-    /// The gateway group that this instance belongs to.
-    #[arg(long, value_name = "NAME")]
-    group: String,
+    /// The gateway group that this instance belongs to; with --static which of the file's, where it
+    /// has several.
+    #[arg(long, value_name = "NAME", required_unless_present = "static")]
+    group: Option<String>,
     /// A join token of the group.
     #[arg(long, value_name = "TOKEN")]
     join_token: Option<String>,
-    /// The folder of this instance alone; made where it is missing.
-    #[arg(long, value_name = "DIR")]
-    data_dir: PathBuf,
+    /// The folder of this instance alone; made where it is missing. With --static it may be left
+    /// out, and keeps who the instance is and where its upstreams were found.
+    #[arg(long, value_name = "DIR", required_unless_present = "static")]
+    data_dir: Option<PathBuf>,
     /// Where clients are served over HTTP.
     #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:9080")]
     http: SocketAddr,
@@ -58,7 +60,8 @@ struct Flags {
     /// How long accepting goes on after a SIGTERM, for whoever still sends clients here.
     #[arg(long, value_name = "TIME", default_value = "5s")]
     drain_delay: Span,
-    /// Serve the group's view from this file, without a control plane.
+    /// Serve the group's view from this file, without a control plane: documents as `ferryway dump
+    /// --group` writes them. Read once, at the start.
     #[arg(long = "static", value_name = "FILE", id = "static")]
     from_file: Option<PathBuf>,
     /// What is logged: error, warn, info, debug, trace, or a filter in tracing's syntax. Read again
@@ -76,12 +79,8 @@ struct Flags {
 /// What the gateway is started with, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Delivery addresses of control planes, to be tried in turn; at least one.
-    pub control: Vec<String>,
-    /// The group that the instance belongs to.
-    pub group: Name,
-    /// The instance's own folder.
-    pub data_dir: PathBuf,
+    /// Where the view comes from.
+    pub basis: Basis,
     /// Where clients are served over HTTP.
     pub http: SocketAddr,
     /// Where clients will be served over TLS.
@@ -100,6 +99,29 @@ pub struct Settings {
     pub log_level: String,
     /// Validate and exit.
     pub check: bool,
+}
+
+/// Where an instance's view comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// From a control plane, and from the instance's disk until there is one.
+    Control {
+        /// Delivery addresses of control planes, to be tried in turn; at least one.
+        control: Vec<String>,
+        /// The group that the instance belongs to.
+        group: Name,
+        /// The instance's own folder.
+        data_dir: PathBuf,
+    },
+    /// From a file, for good.
+    File {
+        /// The file.
+        file: PathBuf,
+        /// Which group of the file; none: it has but one.
+        group: Option<Name>,
+        /// The instance's own folder, if it has one.
+        data_dir: Option<PathBuf>,
+    },
 }
 
 /// What the arguments ask for.
@@ -161,17 +183,14 @@ impl Flags {
             config: _,
             check,
         } = self;
-        no_function(join_token.is_some(), from_file.is_some())?;
+        no_function(join_token.is_some())?;
         distinct([("--http", http), ("--https", https), ("--status", status)])?;
-        let group = group
-            .parse()
-            .map_err(|error| format!("--group {group:?} is no name of a gateway group: {error}"))?;
-        let control = control.iter().map(|url| control_url(url));
         let trusted_proxies = trusted_proxies.iter().map(|text| network(text));
+        if let Some(server) = dns_server.iter().find(|server| server.port() == 0) {
+            return Err(format!("--dns-server {server} has no port of 1 to 65535"));
+        }
         Ok(Settings {
-            control: control.collect::<Result<_, _>>()?,
-            group,
-            data_dir,
+            basis: basis(from_file, &control, group.as_deref(), data_dir)?,
             http,
             https,
             status,
@@ -185,15 +204,46 @@ impl Flags {
     }
 }
 
+fn basis(
+    from_file: Option<PathBuf>,
+    control: &[String],
+    group: Option<&str>,
+    data_dir: Option<PathBuf>,
+) -> Result<Basis, String> {
+    let group = group.map(|group| {
+        group
+            .parse()
+            .map_err(|error| format!("--group {group:?} is no name of a gateway group: {error}"))
+    });
+    let group = group.transpose()?;
+    let control = control.iter().map(|url| control_url(url));
+    let control: Vec<String> = control.collect::<Result<_, _>>()?;
+    match (from_file, group, data_dir) {
+        (Some(_), _, _) if !control.is_empty() => {
+            let why = "--static serves from a file, without a control plane: leave --control out, \
+                       or --static";
+            Err(why.to_owned())
+        }
+        (Some(file), group, data_dir) => Ok(Basis::File {
+            file,
+            group,
+            data_dir,
+        }),
+        (None, Some(group), Some(data_dir)) => Ok(Basis::Control {
+            control,
+            group,
+            data_dir,
+        }),
+        // clap has asked for them already.
+        (None, _, _) => Err("--group and --data-dir are needed, or --static".to_owned()),
+    }
+}
+
 /// Flags that are part of the contract, and that this build has no function for.
-fn no_function(join_token: bool, from_file: bool) -> Result<(), String> {
+fn no_function(join_token: bool) -> Result<(), String> {
     if join_token {
         let why = "--join-token: this build of Ferryway has no enrolment yet; leave it out and use \
                    a control plane with --dev on this host";
-        return Err(why.to_owned());
-    }
-    if from_file {
-        let why = "--static: this build of Ferryway cannot serve from a file yet; use --control";
         return Err(why.to_owned());
     }
     Ok(())
@@ -229,7 +279,13 @@ fn control_url(text: &str) -> Result<String, String> {
         }
         _ => return Err(wrong("is no URL; write http://HOST:PORT")),
     }
-    if uri.port_u16().is_none() {
+    let authority = uri.authority().map_or("", |it| it.as_str());
+    if authority.contains('@') {
+        return Err(wrong(
+            "has something before the host; write http://HOST:PORT",
+        ));
+    }
+    if uri.port_u16().is_none_or(|port| port == 0) {
         return Err(wrong("has no port; write http://HOST:PORT"));
     }
     if !matches!(uri.path_and_query().map(|it| it.as_str()), None | Some("/")) {

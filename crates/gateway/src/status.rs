@@ -10,6 +10,7 @@ mod tests;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,9 +43,9 @@ pub(crate) struct Pages {
     pub(crate) who: Who,
     pub(crate) phases: Phases,
     pub(crate) agent: watch::Receiver<AgentStatus>,
-    pub(crate) installer: Installer,
     /// The instance's disk, if it has one.
     pub(crate) disk: Option<Arc<InstanceDisk>>,
+    pub(crate) installer: Installer,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -55,6 +56,8 @@ pub(crate) struct Who {
     pub(crate) group: Name,
     pub(crate) http: SocketAddr,
     pub(crate) https: SocketAddr,
+    /// The file that the view comes from; none: a control plane's.
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// The build of this program.

@@ -91,12 +91,28 @@ fn what_is_missing() {
 #[test]
 fn what_has_no_function_yet() {
     check("--join-token t", Err("no enrolment yet"));
-    read(
-        "--static f --group a --data-dir d",
-        &[],
-        Err("cannot serve from a file yet"),
-    );
     check("--control https://127.0.0.1:7943", Err("asks for TLS"));
+}
+
+#[test]
+fn a_file_instead_of_a_control_plane() {
+    let file = |args: &str, expect| read(&format!("--static v.yaml {args}"), &[], expect);
+    file(
+        "",
+        Ok("basis: File { file: \"v.yaml\", group: None, data_dir: None }"),
+    );
+    file(
+        "--group a --data-dir d",
+        Ok("file: \"v.yaml\", group: Some(\"a\"), data_dir: Some(\"d\")"),
+    );
+    file(
+        "--control http://127.0.0.1:1",
+        Err("leave --control out, or --static"),
+    );
+    file("--group A", Err("--group \"A\""));
+    let environment = [("FERRYWAY_CONTROL", "http://127.0.0.1:1")];
+    read("--static v.yaml", &environment, Err("leave --control out"));
+    check("--join-token t --static v.yaml", Err("no enrolment yet"));
 }
 
 #[test]

@@ -25,6 +25,7 @@ pub(super) fn instance(
         group,
         http,
         https,
+        file,
     } = who;
     json!({
         "instance": instance.to_string(),
@@ -40,12 +41,14 @@ pub(super) fn instance(
         "effective": agent.effective.as_ref().map(position),
         "converged": agent.converged,
         "held": agent.held.iter().map(|(key, hold)| held(key, hold)).collect::<Vec<_>>(),
+        // The file of `--static` is on the disk too; which one it is, `static` says.
         "source": if agent.confirmed { "control" } else { "disk" },
-        "listeners": {
+        "static": file.as_ref().map(|file| file.display().to_string()),
         "disk": disk.map(|disk| {
             let trouble = disk.trouble();
             json!({"writable": trouble.is_none(), "error": trouble})
         }),
+        "listeners": {
             "http": {"address": http.to_string(), "open": phase != Phase::Starting},
             "https": {
                 "address": https.to_string(),

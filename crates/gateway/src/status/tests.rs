@@ -28,11 +28,12 @@ impl Status {
                 group: "test".parse().unwrap(),
                 http: ([0, 0, 0, 0], 9_080).into(),
                 https: ([0, 0, 0, 0], 9_443).into(),
+                file: None,
             },
             phases: Phases::new(),
             agent,
-            installer: bench.installer.clone(),
             disk: None,
+            installer: bench.installer.clone(),
             metrics: Metrics::new(1),
         };
         Self { pages, bench }
@@ -167,6 +168,7 @@ async fn the_instance_says_where_it_stands() {
         "held": [{"service": "web", "code": "check_failed", "message": "it failed"}],
         "source": "control",
         "disk": null,
+            "static": null,
         "listeners": {
             "http": {"address": "0.0.0.0:9080", "open": false},
             "https": {

@@ -39,7 +39,6 @@ fn check_validates_and_starts_nothing() {
 fn what_this_build_cannot_do_is_refused() {
     let setup = Setup::new();
     setup.refuses(&["--join-token", "t"], "--join-token");
-    setup.refuses(&["--static", "view.json"], "--static");
     setup.refuses(&["--control", "https://127.0.0.1:7943"], "--control");
 }
 

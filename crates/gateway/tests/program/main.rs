@@ -3,5 +3,6 @@
 
 mod alone;
 mod control;
+mod from_file;
 mod serving;
 mod setup;

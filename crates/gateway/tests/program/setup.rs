@@ -49,8 +49,12 @@ impl Setup {
         ];
         let mut command = Command::new(env!("CARGO_BIN_EXE_ferryway-gateway"));
         command.args(args);
+        // A file takes the place of these.
+        let has_file = args.contains(&"--static");
+        let is_replaced =
+            |flag: &str| has_file && ["--control", "--group", "--data-dir"].contains(&flag);
         for (flag, value) in usual {
-            if !args.contains(&flag) {
+            if !args.contains(&flag) && !is_replaced(flag) {
                 command.args([flag, &value]);
             }
         }
