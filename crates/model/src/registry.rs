@@ -112,6 +112,13 @@ impl Registry {
         if group.is_some() {
             return Err("a registry of kind dns has no groups; leave `group` out".to_owned());
         }
+        if let Some(domain) = namespace
+            && domain.trim_matches('.').is_empty()
+        {
+            return Err(format!(
+                "the namespace {domain:?} is no domain; leave it out"
+            ));
+        }
         let whole = |name: &str| match namespace {
             Some(domain) => format!(
                 "{}.{}",
@@ -138,8 +145,9 @@ impl Registry {
         }
         let (name, port) = match service.split_once(':') {
             None => (&**service, None),
+            // Digits only: a number may be written with a sign.
             Some((name, port)) => match port.parse::<u16>() {
-                Ok(port) if port > 0 => (name, Some(port)),
+                Ok(number) if number > 0 && !port.starts_with('+') => (name, Some(number)),
                 _ => {
                     return Err(format!(
                         "{service:?} has no port of 1 to 65535 after the ':'"
@@ -292,6 +300,8 @@ mod tests {
         );
         query("_httpbin", None, Err("no SRV name"));
         query("httpbin:0", None, Err("port"));
+        query("httpbin:+80", None, Err("port"));
+        query("httpbin", Some(".."), Err("no domain"));
         query("a/b", None, Err("no name"));
     }
 

@@ -15,7 +15,11 @@ use utoipa::IntoParams;
 
 /// The parameters as they came. Each handler reads them into what it knows.
 #[derive(Debug)]
-pub(super) struct Params(Vec<(String, String)>);
+pub(super) struct Params {
+    pairs: Vec<(String, String)>,
+    /// What is wrong with the query as a whole.
+    broken: Option<&'static str>,
+}
 
 /// What a list is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, IntoParams)]
@@ -67,8 +71,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let pairs = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
-        // Pairs of texts can be made of any query; bytes that are no UTF-8 are replaced.
-        Ok(Self(pairs.map(|Query(pairs)| pairs).unwrap_or_default()))
+        Ok(Self {
+            // Pairs of texts can be made of any query: what is broken in it is replaced.
+            pairs: pairs.map(|Query(pairs)| pairs).unwrap_or_default(),
+            broken: broken(parts.uri.query().unwrap_or_default()),
+        })
     }
 }
 
@@ -146,7 +153,7 @@ impl Params {
         let cursor = self.one("cursor")?;
         let q = self.one("q")?;
         let mut label = Vec::new();
-        for (_, text) in self.0.extract_if(.., |(name, _)| name == "label") {
+        for (_, text) in self.pairs.extract_if(.., |(name, _)| name == "label") {
             let (key, value) = text
                 .split_once('=')
                 .ok_or_else(|| ApiError::Query(format!("label is {text:?}; must be KEY=VALUE")))?;
@@ -170,7 +177,7 @@ impl Params {
 
     fn one(&mut self, name: &str) -> Result<Option<String>, ApiError> {
         let mut values = self
-            .0
+            .pairs
             .extract_if(.., |(given, _)| given == name)
             .map(|(_, value)| value);
         let first = values.next();
@@ -194,10 +201,13 @@ impl Params {
             .map_err(|error: T::Err| ApiError::Query(format!("{name} is {text:?}: {error}")))
     }
 
-    /// Whatever is left is unknown.
+    /// Nothing is broken, and whatever is left is unknown.
     fn end(self, known: &[&str]) -> Result<(), ApiError> {
         const SHOWN_CHARS_MAX: usize = 64;
-        let Some((name, _)) = self.0.first() else {
+        if let Some(what) = self.broken {
+            return Err(ApiError::Query(format!("the query has {what}")));
+        }
+        let Some((name, _)) = self.pairs.first() else {
             return Ok(());
         };
         let name: String = name.chars().take(SHOWN_CHARS_MAX).collect();
@@ -208,6 +218,26 @@ impl Params {
         Err(ApiError::Query(format!(
             "{name:?} is no query parameter here; {hint}"
         )))
+    }
+}
+
+/// What of a query cannot be read as it was meant.
+fn broken(query: &str) -> Option<&'static str> {
+    let hex = |byte: Option<u8>| char::from(byte?).to_digit(16);
+    let (mut decoded, mut bytes) = (Vec::with_capacity(query.len()), query.bytes());
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            decoded.push(byte);
+            continue;
+        }
+        let (Some(high), Some(low)) = (hex(bytes.next()), hex(bytes.next())) else {
+            return Some("a '%' without two hex digits; write the sign itself as %25");
+        };
+        decoded.extend(u8::try_from(high * 16 + low));
+    }
+    match str::from_utf8(&decoded) {
+        Ok(_) => None,
+        Err(_) => Some("escapes that are no UTF-8"),
     }
 }
 
@@ -257,7 +287,10 @@ mod tests {
 
     fn params(query: &str) -> Params {
         let uri = format!("/?{query}").parse().unwrap();
-        Params(Query::try_from_uri(&uri).unwrap().0)
+        Params {
+            pairs: Query::try_from_uri(&uri).unwrap().0,
+            broken: broken(uri.query().unwrap_or_default()),
+        }
     }
 
     #[track_caller]
@@ -302,7 +335,12 @@ mod tests {
             ("limit=1&limit=1", "limit is given twice"),
             ("label=a", "KEY=VALUE"),
             ("cursr=1", "known are limit, cursor, label, q"),
-            ("%zz", "no query parameter"),
+            ("zz", "no query parameter"),
+            ("%zz", "two hex digits"),
+            ("q=%4", "two hex digits"),
+            ("q=a%", "two hex digits"),
+            ("q=%FF", "no UTF-8"),
+            ("%ED%A0%80=1", "no UTF-8"),
         ] {
             list(query, Err(part));
         }

@@ -130,6 +130,10 @@ impl Sent {
     }
 
     async fn bytes(self, kinds: &[&'static str]) -> Result<Bytes, ApiError> {
+        if self.headers().get_all(CONTENT_TYPE).iter().count() > 1 {
+            let message = "Content-Type is given twice; send one";
+            return Err(ApiError::Header(message.to_owned()));
+        }
         let kind = media_type(self.headers());
         if !kinds
             .iter()
