@@ -44,6 +44,7 @@ const DEVELOPMENT: &[&str] = &[
     "ferryway-testkit",
     "ferryway-tests",
     "ferryway-bench",
+    "ferryway-fuzz",
     "ferryway-xtask",
 ];
 

@@ -14,6 +14,7 @@ mod aside;
 mod copy;
 mod error;
 mod export;
+pub mod fuzz;
 mod kept;
 mod medium;
 mod open;

@@ -40,6 +40,8 @@ mod testing;
 
 pub use agent::{Agent, AgentSettings, AgentStatus, BadAddress, Dial, Dialling, Io, Origin};
 pub use candidate::{Applied, Candidate, Changed, Checks, Installer, Occasion, Outcome, Service};
+#[doc(hidden)]
+pub use disk::fuzz;
 pub use disk::{
     DiskError, Export, ExportError, Files, Identity, InstanceDisk, Medium, Opened, Update, Working,
 };

@@ -22,6 +22,8 @@ mod discovery;
 mod endpoints;
 mod follow;
 mod followed;
+#[doc(hidden)]
+pub mod fuzz;
 mod kept;
 mod reach;
 mod resolver;

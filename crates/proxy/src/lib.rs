@@ -31,6 +31,8 @@ mod client;
 mod client_connection;
 mod exchange;
 mod forward;
+#[doc(hidden)]
+pub mod fuzz;
 mod h1;
 mod headers;
 mod listen;

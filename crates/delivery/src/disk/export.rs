@@ -90,11 +90,16 @@ impl Export {
             path: path_of(),
             source,
         })?;
-        let raw: Raw<'_> =
-            serde_json::from_slice(&bytes).map_err(|source| ExportError::Syntax {
-                path: path_of(),
-                source,
-            })?;
+        Self::parse(&bytes, path)
+    }
+
+    /// Reads what the file at `path` holds.
+    pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<Self, ExportError> {
+        let path_of = || path.to_owned();
+        let raw: Raw<'_> = serde_json::from_slice(bytes).map_err(|source| ExportError::Syntax {
+            path: path_of(),
+            source,
+        })?;
         Self::from_raw(raw).map_err(|what| ExportError::Content {
             path: path_of(),
             what,
@@ -114,12 +119,12 @@ impl Export {
             let _ = fs::remove_file(&temporary);
             return Err(error);
         }
+        make_way(path)?;
         fs::rename(&temporary, path)?;
         match path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
             Some(dir) => File::open(dir)?.sync_all(),
             None => File::open(".")?.sync_all(),
         }
-        make_way(path)?;
     }
 
     /// What a session starts from, and its content.
@@ -168,7 +173,7 @@ impl Export {
             .sync_all()
     }
 
-    fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
+    pub(super) fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
         let Self {
             group,
             position,

@@ -204,7 +204,7 @@ fn load_views(
     Ok(views)
 }
 
-fn read_row(key: &str, bytes: &[u8]) -> Result<Row, DiskError> {
+pub(super) fn read_row(key: &str, bytes: &[u8]) -> Result<Row, DiskError> {
     let key = read_key(key)?;
     let entry = Entry::from_bytes(key.kind, bytes).map_err(DiskError::damaged)?;
     // The bytes are canonical, as written. If they are not any more, the root will tell.
