@@ -5,6 +5,7 @@
 //! was. The store's watch brings the change back into memory and to the instances; only then is the
 //! caller answered, so that the next read sees it.
 
+mod apply;
 mod blobs;
 mod change;
 mod commits;

@@ -10,6 +10,7 @@
 
 mod access;
 mod answer;
+mod apply;
 mod audit;
 mod contract;
 mod count;
@@ -112,6 +113,7 @@ fn registrations() -> OpenApiRouter<Door> {
         .routes(routes!(moves::sync_service))
         .routes(routes!(moves::sync_group))
         .routes(routes!(moves::rollback))
+        .routes(routes!(apply::apply))
         .routes(routes!(operations::list_operations))
         .routes(routes!(operations::get_operation))
         .routes(routes!(events::get_events))

@@ -82,8 +82,13 @@ impl Txn {
         requires.chain(changes).sum()
     }
 
-    /// Both engines refuse what either could not take.
-    pub(crate) fn check_bounds(&self) -> Result<(), StoreError> {
+    /// Whether it is within the bounds; [`commit`](crate::Store::commit) refuses what isn't. Both
+    /// engines refuse what either could not take.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::TooLarge`].
+    pub fn check_bounds(&self) -> Result<(), StoreError> {
         let too_large = |what, max| Err(StoreError::TooLarge { what, max });
         if self.requires.len() > TXN_OPERATIONS_MAX {
             return too_large("requirements in a transaction", TXN_OPERATIONS_MAX);

@@ -28,10 +28,10 @@ use super::tracker::overall;
 use super::{Actor, Core, CoreError, Hold, keys, trial};
 
 /// How often a change is planned anew when others came in between.
-const TRIES_MAX: usize = 16;
+pub(super) const TRIES_MAX: usize = 16;
 /// What an operation may take of memory, in bytes of JSON, thousands of them being kept. A larger one
 /// leaves its differences out: they can be had from `compare`.
-const OPERATION_BYTES_MAX: usize = 768 * 1024;
+pub(super) const OPERATION_BYTES_MAX: usize = 768 * 1024;
 
 /// A plan, and what it was made from.
 struct Basis {
@@ -215,7 +215,7 @@ impl Core {
 }
 
 /// What a plan changes in one group's view.
-fn changes_in(plan: &Plan, group: &Name) -> Changes {
+pub(super) fn changes_in(plan: &Plan, group: &Name) -> Changes {
     let mut changes = Changes::default();
     for destination in plan
         .destinations
@@ -243,14 +243,14 @@ fn entry(running: &Running) -> ServiceEntry {
 }
 
 /// The definitions that a plan makes run or gives a number.
-fn definitions(plan: &Plan) -> impl Iterator<Item = &Arc<Sealed<Definition>>> {
+pub(super) fn definitions(plan: &Plan) -> impl Iterator<Item = &Arc<Sealed<Definition>>> {
     let after = plan.destinations.iter().filter_map(|it| it.after.as_ref());
     let run = after.map(|running| &running.definition);
     run.chain(plan.new_versions.iter().map(|new| &new.definition))
 }
 
 /// The content that a plan makes run and that isn't stored yet.
-fn content_blobs(plan: &Plan, known: impl Fn(Digest) -> bool) -> Vec<(StoreKey, Bytes)> {
+pub(super) fn content_blobs(plan: &Plan, known: impl Fn(Digest) -> bool) -> Vec<(StoreKey, Bytes)> {
     let mut seen = BTreeSet::new();
     let after = plan
         .destinations
@@ -278,7 +278,7 @@ fn content_blobs(plan: &Plan, known: impl Fn(Digest) -> bool) -> Vec<(StoreKey, 
         .collect()
 }
 
-fn history(
+pub(super) fn history(
     plan: &Plan,
     revisions: &BTreeMap<Name, Revision>,
     actor: &Actor,
@@ -352,7 +352,7 @@ fn planned(plan: &Plan, actor: &Actor, now: Timestamp) -> Operation {
 }
 
 /// The operation that a plan makes, as it stands at its beginning.
-fn operation(
+pub(super) fn operation(
     plan: &Plan,
     actor: &Actor,
     now: Timestamp,

@@ -15,15 +15,21 @@ use tokio::sync::OwnedMutexGuard;
 pub(super) struct Turns(Mutex<BTreeMap<Name, Arc<tokio::sync::Mutex<()>>>>);
 
 impl Turns {
-    /// Waits for the turn of every group that a request reads or changes. They are taken in the
-    /// order of their names, so that two calls never wait for each other.
+    /// Waits for the turn of every group that a request reads or changes.
     pub(super) async fn take(&self, request: &Request) -> Vec<OwnedMutexGuard<()>> {
+        self.take_all(groups(request).into_iter().cloned().collect())
+            .await
+    }
+
+    /// Waits for the turn of every one of these groups. They are taken in the order of their names,
+    /// so that two calls never wait for each other.
+    pub(super) async fn take_all(&self, groups: BTreeSet<Name>) -> Vec<OwnedMutexGuard<()>> {
         let locks: Vec<_> = {
             let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             turns.retain(|_, lock| Arc::strong_count(lock) > 1);
-            groups(request)
-                .into_iter()
-                .map(|group| turns.entry(group.clone()).or_default().clone())
+            let locks = groups.into_iter();
+            locks
+                .map(|group| turns.entry(group).or_default().clone())
                 .collect()
         };
         let mut taken = Vec::with_capacity(locks.len());

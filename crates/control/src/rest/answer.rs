@@ -6,7 +6,7 @@ use axum::Json;
 use axum::http::header::{ETAG, LOCATION};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use ferryway_api::{ApiError, Operation};
+use ferryway_api::{ApiError, Applied, Operation};
 use serde::Serialize;
 
 use super::BASE;
@@ -62,6 +62,24 @@ pub(super) async fn operation(
             with(StatusCode::ACCEPTED, &operation, &[(LOCATION, &location)])
         }
         _ => Ok(shown(&operation)),
+    }
+}
+
+/// What a declarative call did: as [`operation`], with what became of each resource.
+pub(super) async fn applied(
+    allowed: &Allowed,
+    operation: Arc<Operation>,
+    wait: WaitQuery,
+) -> Answer {
+    let operation = Arc::unwrap_or_clone(settled(allowed, operation, wait).await);
+    let under_way = operation.operation.filter(|_| !operation.state.is_final());
+    let body = Applied::of(operation);
+    match under_way {
+        Some(id) => {
+            let location = format!("{BASE}/operations/{id}");
+            with(StatusCode::ACCEPTED, &body, &[(LOCATION, &location)])
+        }
+        None => Ok(shown(&body)),
     }
 }
 

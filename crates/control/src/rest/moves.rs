@@ -186,7 +186,7 @@ fn written(request: &Request) -> BTreeSet<&Name> {
 
 /// The answer to a dry run of a call that can be read but has mistakes in its content: the plan of
 /// nothing, with the mistakes inside.
-fn planned(allowed: &Allowed, bad: BadCall) -> Operation {
+pub(super) fn planned(allowed: &Allowed, bad: BadCall) -> Operation {
     let BadCall {
         kind,
         problems,

@@ -2,6 +2,7 @@
 //! what they are answered; `Api` is the only place that knows how to call.
 
 mod access;
+mod apply;
 mod bad_input;
 mod contract;
 mod delivery;

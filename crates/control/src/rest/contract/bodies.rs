@@ -28,6 +28,7 @@ const BODIES: &[(&str, &[&str])] = &[
     ("SetBody", &[]),
     ("ApplyBody", &[]),
     ("PruneBody", &[]),
+    ("ResourceId", &[]),
 ];
 
 /// Fields of bodies whose type says too little, by the name that they have in every body.

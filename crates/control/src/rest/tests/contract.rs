@@ -13,6 +13,7 @@ use super::*;
 
 /// Every path and method of api.md that this build has.
 const ALL: &[(&str, &[&str])] = &[
+    ("/api/v1/apply", &["post"]),
     ("/api/v1/audit", &["get"]),
     ("/api/v1/compare", &["get"]),
     ("/api/v1/gateway-groups", &["get", "post"]),
