@@ -461,6 +461,37 @@ fn exports_that_contradict_themselves_are_refused() {
     assert!(matches!(Export::read(&path), Err(ExportError::Read { .. })));
 }
 
+/// As with a view that waits for an operator's word: its content comes with the word.
+#[test]
+fn content_may_come_after_the_view_that_names_it() {
+    let dir = TempDir::new().unwrap();
+    let opened = open(dir.path());
+    let (old, content) = view_of(&[("a", Variant::Good(0))]);
+    let first = running(1, &old, content, Holds::default());
+    opened.disk.write(&first).unwrap();
+    let (new, content) = view_of(&[("a", Variant::Good(1))]);
+    let second = running(2, &new, content.clone(), Holds::default());
+    let held = Update {
+        desired: second.desired.clone(),
+        ..Update::default()
+    };
+    let with_content = Update {
+        content: content.clone(),
+        ..held.clone()
+    };
+    let settled = Update {
+        content: Content::new(),
+        ..second
+    };
+    for update in [held, with_content, settled] {
+        opened.disk.write(&update).unwrap();
+    }
+    drop(opened);
+    let opened = open(dir.path());
+    assert_eq!(effective(&opened), (2, new.root()));
+    assert_eq!(opened.content, content);
+}
+
 #[test]
 fn after_a_failed_write_the_next_one_writes_everything() {
     let dir = TempDir::new().unwrap();

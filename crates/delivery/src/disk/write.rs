@@ -187,7 +187,11 @@ pub(super) fn write(
     let effective = update.effective.as_ref();
     let same_holds = effective.is_none_or(|effective| effective.holds == written.holds);
     let survived = update.survived && written.boot.crashes > 0;
-    if difference.pointers.is_empty() && same_holds && !survived && kept.is_empty() {
+    // What a held view names may come long after it: with an operator's word.
+    let mut content = update.content.keys();
+    let is_named = content.any(|digest| written.names.contains_key(digest));
+    let same_views = difference.pointers.is_empty() && !is_named;
+    if same_views && same_holds && !survived && kept.is_empty() {
         return Ok(());
     }
     guarded(|| {

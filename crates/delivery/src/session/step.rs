@@ -189,20 +189,14 @@ impl Session {
     /// What a step changes in what runs: not what runs already, and not what is held with the same
     /// digest. The innocent that were held with entries it changes are released with them.
     fn changes_of(&self, step: &Step) -> BTreeMap<Key, Option<Entry>> {
-        // A transaction that changes an entry ends its hold, whatever was held, and so does an
-        // operator's word; nothing else offers a held digest again.
-        let is_sent = step.occasion != Occasion::Start;
-        let ends_holds = step.intent == Intent::Release || (is_sent && step.atoms == Atoms::Whole);
         let mut keys = step.changed_keys(&self.effective);
         keys.retain(|key| {
             let wanted = step.wanted(key);
-            let is_held = self
-                .holds
-                .get(key)
-                .is_some_and(|hold| hold.digest == wanted);
-            (ends_holds || !is_held) && wanted != digest_in(&self.effective, key)
+            let hold = self.holds.get(key).filter(|hold| hold.digest == wanted);
+            hold.is_none_or(|hold| ends_hold(step, &hold.why))
+                && wanted != digest_in(&self.effective, key)
         });
-        keys.extend(self.innocent(step));
+        keys.extend(self.innocent(step, &keys));
         let entry = |key: Key| {
             let entry = step.after.get(&key).cloned();
             (key, entry)
@@ -210,15 +204,43 @@ impl Session {
         keys.into_iter().map(entry).collect()
     }
 
-    fn innocent(&self, step: &Step) -> BTreeSet<Key> {
-        let freed = self.holds.iter().filter(|(key, hold)| {
-            let Why::Together(culprits) = &hold.why else {
-                return false;
+    /// Who is held for others only, none of whom will be. A culprit may have become innocent since:
+    /// whoever waits for it goes with it.
+    fn innocent(&self, step: &Step, keys: &BTreeSet<Key>) -> BTreeSet<Key> {
+        // A word ends only the holds that wait for it; a transaction ends those of all it changes.
+        let ended = match step.intent {
+            Intent::Release => keys,
+            Intent::Apply | Intent::Start | Intent::HoldShrink { .. } => &step.keys,
+        };
+        let mut freed = BTreeSet::new();
+        loop {
+            let settled = |culprit: &Key| {
+                let is_held = self.holds.contains_key(culprit);
+                !is_held || ended.contains(culprit) || freed.contains(culprit)
             };
-            let settled =
-                |culprit: &Key| step.keys.contains(culprit) || !self.holds.contains_key(culprit);
-            hold.digest == step.wanted(key) && culprits.iter().all(settled)
-        });
-        freed.map(|(key, _)| key.clone()).collect()
+            let more = self.holds.iter().filter(|(key, hold)| {
+                let Why::Together(culprits) = &hold.why else {
+                    return false;
+                };
+                let is_free = hold.digest == step.wanted(key) && culprits.iter().all(settled);
+                is_free && !freed.contains(*key)
+            });
+            let more: Vec<Key> = more.map(|(key, _)| key.clone()).collect();
+            if more.is_empty() {
+                return freed;
+            }
+            freed.extend(more);
+        }
+    }
+}
+
+/// A transaction that changes an entry ends its hold, whatever it was, and an operator's word ends
+/// what waits for it, and is still what waits for it; nothing else offers a held digest again.
+fn ends_hold(step: &Step, why: &Why) -> bool {
+    match step.intent {
+        Intent::Release => *why == Why::Shrink,
+        Intent::Apply | Intent::Start | Intent::HoldShrink { .. } => {
+            step.occasion != Occasion::Start && step.atoms == Atoms::Whole
+        }
     }
 }

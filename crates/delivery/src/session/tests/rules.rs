@@ -181,6 +181,27 @@ fn the_innocent_are_released_with_the_culprit() {
 }
 
 #[test]
+fn who_waits_for_the_released_is_released_too() {
+    let services = ["a", "b", "c", "d"].map(|name| (name, Good(0)));
+    let mut world = running(&services);
+    publish(&mut world, &[("a", Bad(0)), ("b", Good(1)), ("d", Bad(0))]);
+    // The first culprit is innocent now, and waits for another.
+    publish(&mut world, &[("a", Good(1)), ("c", Bad(0))]);
+    publish(&mut world, &[("d", Good(1))]);
+    check_held(
+        &world,
+        &[
+            ("a", HELD_TOGETHER),
+            ("b", HELD_TOGETHER),
+            ("c", "bad_port"),
+        ],
+    );
+    publish(&mut world, &[("c", Good(1))]);
+    check_held(&world, &[]);
+    check_runs(&world, "b", Some(Good(1)));
+}
+
+#[test]
 fn going_back_to_what_runs_ends_a_hold_without_an_installation() {
     let mut world = running(&[("a", Good(0)), ("c", Good(0))]);
     publish(&mut world, &[("a", Bad(0))]);
@@ -372,6 +393,31 @@ fn a_view_that_shrank_waits_for_an_operator() {
     world.settle();
     check_held(&world, &[]);
     check_runs(&world, "h", None);
+}
+
+#[test]
+fn a_word_on_a_shrunken_view_is_none_on_what_was_rejected_since() {
+    let services = ["a", "b", "c", "d", "e", "f"].map(|name| (name, Good(0)));
+    let mut world = running(&services);
+    let (view, _) = change(&View::empty(), &[("a", Some(Good(0)))]);
+    world.replace_head(Head {
+        epoch: epoch(2),
+        revision: Revision(7),
+        view,
+    });
+    world.settle();
+    // The word comes while what changes two of the held services still waits for its turn.
+    let one = [("a", Some(Good(1)))];
+    let two = [("b", Some(Bad(0))), ("c", Some(Good(1)))];
+    world.publish(&one, true, Cause::Operation);
+    world.publish(&two, true, Cause::Operation);
+    world.deliver_all();
+    world.feed.confirm_shrink();
+    world.beat();
+    world.settle();
+    check_held(&world, &[("b", "bad_port"), ("c", HELD_TOGETHER)]);
+    check_runs(&world, "c", Some(Good(0)));
+    check_runs(&world, "d", None);
 }
 
 #[test]
