@@ -1,0 +1,363 @@
+//! What must hold after each step, and what must hold once everything works again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use ferryway_delivery::{
+    Ack, AgentStatus, CRASH_LOOP, Candidate, Cause, Epoch, HeldEntry, Nack, Occasion, Opened,
+    Position, StartedFrom as Source, Why,
+};
+use ferryway_model::{Digest, Key, Name, Revision, View};
+use uuid::Uuid;
+
+use crate::instance::CHECK_FAILED;
+use crate::net::Host;
+use crate::store::{Published, Store, digest_in};
+use crate::table::Table;
+use crate::trace::Trace;
+
+/// The invariants, and what they have to remember. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Invariants {
+    store: Store,
+    trace: Trace,
+    known: Arc<Mutex<Known>>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// What was served under each root, by anybody.
+    served: BTreeMap<Digest, Digest>,
+    hosts: BTreeMap<Uuid, Host>,
+    instances: BTreeMap<Host, Instance>,
+}
+
+#[derive(Default)]
+struct Instance {
+    /// Where it stood last, since its start.
+    effective: Option<Position>,
+    /// What it has said would survive a loss of power.
+    durable: Option<(Epoch, Revision)>,
+    /// What it has said its checks rejected.
+    rejected: BTreeMap<Key, Digest>,
+    /// Its disk was full, and nothing was said to be durable since.
+    is_unkept: bool,
+    /// What it told last of itself.
+    told: Option<(Option<Position>, usize)>,
+}
+
+impl Invariants {
+    pub(crate) fn new(store: Store, trace: Trace) -> Self {
+        let known = Arc::default();
+        Self {
+            store,
+            trace,
+            known,
+        }
+    }
+
+    /// Whose identity this is.
+    pub(crate) fn host_of(&self, identity: Uuid) -> Host {
+        let known = self.lock();
+        let host = known.hosts.get(&identity).copied();
+        host.expect("nobody else has a stream")
+    }
+
+    /// An instance starts from this.
+    pub(crate) fn starts(&self, host: Host, opened: &Opened) {
+        let mut known = self.lock();
+        known.hosts.insert(opened.identity.instance, host);
+        let instance = known.instances.entry(host).or_default();
+        instance.effective = None;
+        let effective = opened.saved.effective.as_ref();
+        let entries = effective
+            .iter()
+            .flat_map(|effective| effective.view.entries());
+        let mut content = entries.flat_map(|(_, entry)| entry.content());
+        let is_there = content.all(|digest| opened.content.contains_key(&digest));
+        self.trace.holds(is_there, || {
+            format!("{host} has lost content of what it ran")
+        });
+        if opened.source == Source::LastGood {
+            // After crashes, or with a disk that is full: older, and without holds.
+            instance.durable = None;
+            instance.rejected.clear();
+        }
+        let Some((epoch, revision)) = instance.durable else {
+            return;
+        };
+        let there = effective.map(|effective| effective.position);
+        let is_there = there.is_some_and(|it| it.epoch != epoch || it.revision >= revision);
+        self.trace
+            .holds(is_there || opened.source == Source::LastGood, || {
+                format!(
+                    "{host} said that revision {revision} was durable, and starts from {there:?}"
+                )
+            });
+    }
+
+    /// An instance has ended as it should, and with everything on its disk.
+    pub(crate) fn ended(&self, host: Host, effective: Option<Position>) {
+        let mut known = self.lock();
+        let instance = known.instances.entry(host).or_default();
+        if let Some(effective) = effective.filter(|_| !instance.is_unkept) {
+            instance.durable = Some((effective.epoch, effective.revision));
+        }
+    }
+
+    /// An instance is to install this.
+    pub(crate) fn offered(
+        &self,
+        host: Host,
+        group: &Name,
+        candidate: &Candidate,
+        running: &View,
+        status: &AgentStatus,
+    ) {
+        let keys = changed(candidate);
+        let differ = running.changes_to(&candidate.target);
+        let differ: BTreeSet<Key> = differ.keys().cloned().collect();
+        self.trace.holds(keys == differ, || {
+            format!("{host} is to install {keys:?}, but what differs is {differ:?}")
+        });
+        for key in &keys {
+            let digest = digest_in(&candidate.target, key);
+            let hold = status
+                .held
+                .get(key)
+                .filter(|hold| hold.why == Why::Rejected);
+            self.trace
+                .holds(hold.is_none_or(|hold| hold.digest != digest), || {
+                    format!("{host} is offered {key} again, which it rejected")
+                });
+        }
+        let Occasion::Sent(cause) = candidate.occasion else {
+            return;
+        };
+        let published = self.published(host, group, &candidate.position);
+        if let Some(published) = published.filter(|_| cause != Cause::Reconcile) {
+            self.is_whole(host, candidate, &published);
+        }
+    }
+
+    /// Of a transaction, everything is installed or nothing.
+    fn is_whole(&self, host: Host, candidate: &Candidate, published: &Published) {
+        let Published { before, after } = published;
+        for key in before.changes_to(after).keys() {
+            let is_in = digest_in(&candidate.target, key) == digest_in(after, key);
+            self.trace.holds(is_in, || {
+                format!(
+                    "{host} installs half of {}: {key} is not in it",
+                    candidate.position
+                )
+            });
+        }
+    }
+
+    /// An instance serves this from now on.
+    pub(crate) fn serves(&self, host: Host, group: &Name, table: &Table) {
+        for (key, entry) in table.view.entries() {
+            let digest = entry.digest();
+            self.trace
+                .holds(self.store.was_published(group, key, digest), || {
+                    format!("{host} serves {key}, which {group} never published")
+                });
+        }
+        let root = table.view.root();
+        let bytes = table.digest();
+        let mut known = self.lock();
+        let same = *known.served.entry(root).or_insert(bytes) == bytes;
+        self.trace.holds(same, || {
+            format!("{host} serves other bytes under the root {root}")
+        });
+        if let Err(why) = table.is_what_its_view_says() {
+            self.trace
+                .broken(format!("{host} serves what its view does not say: {why}"));
+        }
+        let instance = known.instances.entry(host).or_default();
+        for (key, rejected) in &instance.rejected {
+            self.trace
+                .holds(digest_in(&table.view, key) != Some(*rejected), || {
+                    format!("{host} serves {key}, which it said its checks reject")
+                });
+        }
+    }
+
+    /// An instance stands like this.
+    pub(crate) fn stands(&self, host: Host, group: &Name, status: &AgentStatus, table: &Table) {
+        let Some(effective) = status.effective else {
+            return;
+        };
+        let root = table.view.root();
+        self.trace.holds(effective.root == root, || {
+            format!("{host} says that it runs {effective}, and serves {root}")
+        });
+        let mut known = self.lock();
+        let instance = known.instances.entry(host).or_default();
+        let before = instance.effective.replace(effective);
+        drop(known);
+        if let Some(before) = before.filter(|it| it.epoch == effective.epoch) {
+            self.trace.holds(before.revision <= effective.revision, || {
+                format!("{host} fell from {before} to {effective}")
+            });
+        }
+        let Some(desired) = status.desired else {
+            return;
+        };
+        if !status.confirmed {
+            // What an export holds is no position of the group's.
+            return;
+        }
+        let Some(published) = self.published(host, group, &desired) else {
+            return;
+        };
+        let arrived = (desired.epoch, desired.revision) == (effective.epoch, effective.revision);
+        if arrived && self.store.is_unique(group, &desired) {
+            self.differs_only_in_holds(host, &published.after, status, table);
+        }
+        if status.converged {
+            let is_same = desired.root == root && status.held.is_empty() && arrived;
+            self.trace
+                .holds(is_same, || format!("{host} says it converged, and has not"));
+        }
+    }
+
+    /// Whoever stands where it should runs what it should, but for what it says it holds.
+    fn differs_only_in_holds(
+        &self,
+        host: Host,
+        desired: &View,
+        status: &AgentStatus,
+        table: &Table,
+    ) {
+        let differs = table.view.changes_to(desired);
+        let differs: BTreeSet<&Key> = differs.keys().collect();
+        let held: BTreeSet<&Key> = status.held.keys().collect();
+        self.trace.holds(differs == held, || {
+            format!("{host} differs in {differs:?} from what it should run, and holds {held:?}")
+        });
+        for (key, hold) in status.held.iter() {
+            self.trace
+                .holds(hold.digest == digest_in(desired, key), || {
+                    format!("{host} holds {key} for something that is not desired")
+                });
+        }
+    }
+
+    /// A position must be one that was published.
+    fn published(&self, host: Host, group: &Name, position: &Position) -> Option<Published> {
+        let published = self.store.published(group, position);
+        self.trace.holds(published.is_some(), || {
+            format!("{host} knows of {position}, which {group} never published")
+        });
+        published
+    }
+
+    /// An instance has said that something would survive.
+    pub(crate) fn durable(&self, host: Host, ack: &Ack) {
+        let Some(effective) = ack.effective else {
+            return self.trace.broken(format!("{host} made nothing durable"));
+        };
+        let mut known = self.lock();
+        let instance = known.instances.entry(host).or_default();
+        instance.durable = Some((effective.epoch, ack.transaction));
+        instance.is_unkept = false;
+    }
+
+    /// An instance's disk is full. What it cannot write it says all the same, and nobody can be
+    /// sure of it.
+    pub(crate) fn is_full(&self, host: Host) {
+        let mut known = self.lock();
+        known.instances.entry(host).or_default().is_unkept = true;
+    }
+
+    /// An instance has said that it rejected something. While that is what the group publishes,
+    /// the instance must not serve it.
+    pub(crate) fn nacked(&self, host: Host, group: &Name, nack: &Nack) {
+        let head = self.store.head(group);
+        let faults = nack
+            .faults
+            .iter()
+            .filter(|fault| fault.code == CHECK_FAILED);
+        for fault in faults {
+            let is_now = digest_in(&head.view, &fault.key) == fault.digest
+                && nack.effective.is_some_and(|it| it.epoch == head.epoch)
+                && self.store.last_change(group, &fault.key) <= nack.transaction;
+            if let Some(digest) = fault.digest.filter(|_| is_now) {
+                let mut known = self.lock();
+                let instance = known.instances.entry(host).or_default();
+                if !instance.is_unkept {
+                    instance.rejected.insert(fault.key.clone(), digest);
+                }
+            }
+        }
+    }
+
+    /// A group publishes something else under these keys, or everything is another history.
+    pub(crate) fn publishes(&self, keys: Option<&[Key]>) {
+        let mut known = self.lock();
+        for instance in known.instances.values_mut() {
+            instance
+                .rejected
+                .retain(|key, _| keys.is_some_and(|keys| !keys.contains(key)));
+        }
+    }
+
+    /// An instance has said what it runs.
+    pub(crate) fn told(&self, host: Host, effective: Option<Position>, held: &[HeldEntry]) {
+        let mut known = self.lock();
+        let instance = known.instances.entry(host).or_default();
+        instance.told = Some((effective, held.len()));
+    }
+
+    /// Whether everything is as it must be once all works again: it runs the head, or says what it
+    /// holds, and the control plane knows.
+    pub(crate) fn is_healed(&self, host: Host, group: &Name, status: &AgentStatus) -> bool {
+        let head = self.store.head(group).position();
+        let told = {
+            let known = self.lock();
+            known.instances.get(&host).and_then(|it| it.told)
+        };
+        status.connected
+            && status.confirmed
+            && status.desired == Some(head)
+            && status
+                .effective
+                .is_some_and(|it| it.revision == head.revision)
+            && told == Some((status.effective, status.held.len()))
+    }
+
+    /// What is held at the end must be held for a reason.
+    pub(crate) fn rests(&self, host: Host, status: &AgentStatus, is_shrink_allowed: bool) {
+        for (key, hold) in status.held.iter() {
+            let is_meant = match &hold.why {
+                Why::Rejected => hold.code != CRASH_LOOP,
+                Why::Together(culprits) => culprits.iter().any(|it| status.held.contains_key(it)),
+                Why::Shrink => is_shrink_allowed,
+                Why::CrashLoop => true,
+            };
+            self.trace.holds(is_meant, || {
+                format!("{host} holds {key} for no reason: {hold:?}")
+            });
+        }
+        let is_converged = status.converged == status.held.is_empty();
+        self.trace.holds(is_converged, || {
+            format!(
+                "{host} holds {:?}, and converged is {}",
+                status.held, status.converged
+            )
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().expect("nothing panics while it has it")
+    }
+}
+
+/// What a candidate changes.
+fn changed(candidate: &Candidate) -> BTreeSet<Key> {
+    let services = candidate.services.iter().map(|it| Key::service(&it.name));
+    let registries = candidate.registries.iter();
+    let registries = registries.map(|it| Key::registry(&it.name));
+    services.chain(registries).collect()
+}

@@ -1,0 +1,43 @@
+//! Delivery under simulation: control planes and instances on a network, disks and a clock that
+//! follow a seed, with everything going wrong that can.
+//!
+//! Agent, session, keeper, the instance's disk, feed, server, tonic and hyper are the real ones.
+//! Simulated is what is below and around them:
+//!
+//! - [`net`]: connections with delays, repeats, one-way cuts, resets, and machines without power;
+//! - [`platter`]: disks that are full, and that lose what was not synced, in part and out of order;
+//! - [`store`], [`control`]: histories that control planes follow late, that are restored from
+//!   copies, and whose files are put back without a word;
+//! - [`instance`]: an installer that takes its time, rejects, and cannot;
+//! - [`faults`], [`heal`], [`world`]: what happens, and the end of it;
+//! - [`invariants`]: what must hold after each step, and once all is well again.
+//!
+//! Time is tokio's, and stands still while anybody has something to do. There is one thread, and
+//! all chance comes from the seed, so a seed is a run: the same one each time.
+//!
+//! The scheduler is tokio's own and the network is ours, and not turmoil's, for three reasons.
+//! turmoil runs each host for each tick of the clock, so that ten minutes of peace cost as much as
+//! ten of trouble; its TCP never repeats what a cut has swallowed, so that a mended connection
+//! stays broken; and work on other threads (the disk's) would come in whatever order.
+//!
+//! # Running it
+//!
+//! `cargo nextest run -p ferryway-delivery --test simulation` runs the first few hundred seeds;
+//! `FERRYWAY_SEEDS=5000` before it runs more. A failure names its seed, and `FERRYWAY_SEED=17`
+//! plays only that one and prints all of it (add `--no-capture`).
+
+mod content;
+mod control;
+mod faults;
+mod heal;
+mod instance;
+mod invariants;
+mod net;
+mod platter;
+#[cfg(test)]
+mod seeds;
+mod socket;
+mod store;
+mod table;
+mod trace;
+mod world;
