@@ -26,7 +26,7 @@ const TOKEN_BYTES_MIN: usize = 32;
 pub(crate) fn read_or_make(data_dir: &Path) -> Result<AdminToken, String> {
     let path = data_dir.join(FILE);
     let failed =
-        |doing: &str, error: &std::io::Error| format!("cannot {doing} {}: {error}", path.display());
+        |doing: &str, error: &io::Error| format!("cannot {doing} {}: {error}", path.display());
     match fs::read_to_string(&path) {
         Ok(text) => {
             let token = text.trim().to_owned();
