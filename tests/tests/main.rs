@@ -5,6 +5,7 @@
 mod calls;
 mod checks;
 mod command_line;
+mod contract;
 mod delivery;
 mod demo;
 mod durable;
