@@ -120,6 +120,41 @@ async fn a_delete_takes_no_body() {
     }
 }
 
+/// A refused deletion says what holds the thing, and deletes nothing.
+#[tokio::test]
+async fn what_holds_a_thing_is_named() {
+    let api = Api::furnished().await;
+    let puppet = delivery::Puppet::joins(&api);
+    let dns = json!({"kind": "dns"});
+    api.check("PUT /gateway-groups/test/registries/dns", dns, "201")
+        .await;
+    let binding = json!({"discovery": {"registry": "dns", "service": "a.example"}});
+    let bound = json!({ "binding": binding });
+    let path = "/gateway-groups/test/services/httpbin";
+    assert!(api.send("PATCH", path, bound).await.status.is_success());
+    let instance = format!("/gateway-groups/test/instances/{}", puppet.id());
+    for (path, holders) in [
+        ("/gateway-groups/test", &["httpbin", "gate-1"][..]),
+        ("/services/httpbin", &["test"]),
+        ("/gateway-groups/test/registries/dns", &["httpbin"]),
+        (&instance, &["gate-1"]),
+    ] {
+        let refused = api.send("DELETE", path, Value::Null).await;
+        let body = refused.json();
+        assert_eq!(
+            (refused.status.as_u16(), &body["type"]),
+            (409, &json!("/problems/in_use"))
+        );
+        let problems = body["problems"].as_array().expect("has problems");
+        assert_eq!(problems.len(), holders.len(), "{path}: {body}");
+        for (problem, holder) in problems.iter().zip(holders) {
+            let message = problem["message"].as_str().expect("is a text");
+            assert!(message.contains(holder), "{path}: {message}");
+        }
+        assert_eq!(api.get(path).await.status, 200, "{path} is still there");
+    }
+}
+
 /// What HTTP itself refuses.
 #[tokio::test]
 async fn methods_types_and_sizes() {
