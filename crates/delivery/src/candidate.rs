@@ -100,6 +100,14 @@ pub trait Installer: Send + Sync + 'static {
     /// Builds, warms, checks and swaps. Called for one candidate at a time; the next one builds on
     /// this one if it was applied, and on what was before if not.
     fn install(&self, candidate: Arc<Candidate>) -> impl Future<Output = Outcome> + Send;
+
+    /// Runs the checks of a candidate that was applied with [`Checks::Warn`], against what serves
+    /// now; answers those that fail. Installing goes on meanwhile, and several may be checked at
+    /// once. An installer without checks finds nothing.
+    fn check(&self, candidate: Arc<Candidate>) -> impl Future<Output = Vec<Fault>> + Send {
+        let _ = candidate;
+        std::future::ready(Vec::new())
+    }
 }
 
 impl Candidate {

@@ -56,5 +56,5 @@ pub use session::{
 /// What of the protocol others need: the gateway makes faults, the control plane reads reports.
 pub use ferryway_proto::{
     Ack, AckStage, Cause, Epoch, Fault, HeldEntry, Hello, Nack, Position, Source as StartedFrom,
-    Stage, Status,
+    Stage, Status, Warnings,
 };

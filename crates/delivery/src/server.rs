@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ferryway_model::{Digest, Name};
-use ferryway_proto::{Ack, Hello, Nack, Status};
+use ferryway_proto::{Ack, Hello, Nack, Status, Warnings};
 use ferryway_runtime::{Random, Stop, Tasks};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -71,6 +71,11 @@ pub trait Presence: Send + Sync + 'static {
     fn acked(&self, peer: &Peer, ack: &Ack);
     /// A transaction was rejected.
     fn rejected(&self, peer: &Peer, nack: &Nack);
+    /// Checks of a transaction that only warn run, or are over. Whoever keeps no operations need
+    /// not know.
+    fn warned(&self, peer: &Peer, warnings: &Warnings) {
+        let _ = (peer, warnings);
+    }
     /// The answer to a heartbeat.
     fn reported(&self, peer: &Peer, status: &Status);
     /// The stream ended, in whatever way.

@@ -11,6 +11,7 @@
 //! - `step`, `content`, `offer`, `settle`: the head of the queue, from what it changes to what became
 //!   of it.
 //! - `unsaid`: what became of it is said, where it is a hold once that is on the disk.
+//! - `warnings`: checks that run when their candidate serves, and only warn.
 
 mod accept;
 mod assembly;
@@ -24,6 +25,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 mod unsaid;
+mod warnings;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -63,6 +65,8 @@ pub struct Session {
     holds: Holds,
     queue: VecDeque<Step>,
     work: Work,
+    /// Where the candidates led whose checks run while they serve.
+    checking: Vec<Position>,
     recent: Recent,
     /// How many records were to be saved.
     records: u64,
@@ -144,6 +148,7 @@ impl Session {
             holds: Holds::default(),
             queue: VecDeque::new(),
             work: Work::Idle,
+            checking: Vec::new(),
             recent: Recent::default(),
             records: 0,
             unsaid: Unsaid::default(),
@@ -200,6 +205,7 @@ impl Session {
             Event::Installed(outcome) => self.installed(now, outcome),
             Event::Durable { record, position } => self.durable(record, position),
             Event::Unkept => self.unkept(),
+            Event::Checked { position, faults } => self.checked(position, faults),
             Event::Tick => self.tick(now),
         }
         self.advance();

@@ -16,6 +16,8 @@ use crate::load::Content;
 pub(crate) enum Variant {
     /// It can be loaded. The number tells one from another.
     Good(u8),
+    /// It can be loaded, and has a check.
+    Checked(u8),
     /// It can be read, and the tests' installers reject it.
     Bad(u8),
     /// It cannot be read.
@@ -41,16 +43,19 @@ pub(crate) fn epoch(n: u128) -> Epoch {
 /// A service's entry and the content it names.
 pub(crate) fn service(name: &Name, variant: Variant) -> (Entry, [Bytes; 2]) {
     let (path, port) = match variant {
-        Variant::Good(n) => (format!("/{n}"), 80),
+        Variant::Good(n) | Variant::Checked(n) => (format!("/{n}"), 80),
         Variant::Bad(n) => (format!("/bad/{n}"), BAD_PORT),
         Variant::Unreadable(n) => (format!("/unreadable/{n}"), 80),
         Variant::Dangling => ("/dangling".to_owned(), 80),
     };
-    let body = json!({"name": name, "routes": [{"name": "r", "paths": [path]}]});
+    let mut body = json!({"name": name, "routes": [{"name": "r", "paths": [path]}]});
+    if let Variant::Checked(_) = variant {
+        body["checks"] = json!([{"name": "c", "path": "/", "expect": {}}]);
+    }
     let definition = Definition::parse(&body, None).expect("is a definition");
     let body = match variant {
         Variant::Dangling => json!({"discovery": {"registry": "nowhere", "service": "a.b"}}),
-        Variant::Good(_) | Variant::Bad(_) | Variant::Unreadable(_) => {
+        Variant::Good(_) | Variant::Checked(_) | Variant::Bad(_) | Variant::Unreadable(_) => {
             json!({"nodes": [{"host": "127.0.0.1", "port": port}]})
         }
     };

@@ -33,7 +33,7 @@ pub use fetch::{Chunk, FetchRequest};
 pub use hello::{Hello, Limits, Source};
 pub use position::{Epoch, Position};
 pub use report::{
-    Ack, AckStage, AgentMessage, Fault, HeldEntry, Nack, Reason, Reconcile, Stage, Status,
+    Ack, AckStage, AgentMessage, Fault, HeldEntry, Nack, Reason, Reconcile, Stage, Status, Warnings,
 };
 pub use wire_types::wire;
 

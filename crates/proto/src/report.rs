@@ -2,6 +2,7 @@
 
 mod fault;
 mod reconcile;
+mod warnings;
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use ferryway_model::Revision;
 
 pub use fault::{Fault, HeldEntry, Stage};
 pub use reconcile::{Reason, Reconcile};
+pub use warnings::Warnings;
 
 use crate::error::DecodeError;
 use crate::hello::Hello;
@@ -31,6 +33,8 @@ pub enum AgentMessage {
     Status(Status),
     /// The agent asks for what differs.
     Reconcile(Reconcile),
+    /// What checks found that only warn.
+    Warnings(Warnings),
     /// The answer to a question: the instance cannot do what was asked. This build asks nothing;
     /// the answer is there so that a later control plane may.
     Unsupported {
@@ -106,6 +110,7 @@ impl AgentMessage {
             Self::Nack(nack) => Message::Nack(nack.into()),
             Self::Status(status) => Message::Status(status.into()),
             Self::Reconcile(reconcile) => Message::Reconcile(reconcile.into()),
+            Self::Warnings(warnings) => Message::Warnings(warnings.into()),
             Self::Unsupported { id, reason } => Message::Answer(wire::Answer {
                 id,
                 answer: Some(wire::answer::Answer::Unsupported(reason)),
@@ -142,6 +147,10 @@ impl AgentMessage {
             Message::Reconcile(raw) => {
                 let raw = Reconcile::try_from(raw).map_err(|error| error.within("reconcile"))?;
                 Ok(Self::Reconcile(raw))
+            }
+            Message::Warnings(raw) => {
+                let raw = Warnings::try_from(raw).map_err(|error| error.within("warnings"))?;
+                Ok(Self::Warnings(raw))
             }
             Message::Answer(wire::Answer { id, answer }) => {
                 let wire::answer::Answer::Unsupported(reason) = required("answer.answer", answer)?;

@@ -10,7 +10,7 @@ use ferryway_proto::wire;
 use ferryway_proto::{
     Ack, AckStage, AgentMessage, Blob, Cause, Chunk, ControlMessage, Encoding, Epoch, Fault,
     FetchRequest, GoAway, Heartbeat, HeldEntry, Hello, Limits, Nack, Part, Position, Reason,
-    Reconcile, Resume, Retry, Source, Stage, Status, Transaction, Welcome,
+    Reconcile, Resume, Retry, Source, Stage, Status, Transaction, Warnings, Welcome,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -231,6 +231,12 @@ fn agent_message() -> impl Strategy<Value = AgentMessage> {
             })
         ),
         reconcile().prop_map(AgentMessage::Reconcile),
+        (any::<u64>(), option::of(vec(fault(), 0..4))).prop_map(|(revision, found)| {
+            AgentMessage::Warnings(Warnings {
+                transaction: Revision(revision),
+                found,
+            })
+        }),
         (any::<u64>(), ".{0,9}").prop_map(|(id, reason)| AgentMessage::Unsupported { id, reason }),
     ]
 }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use ferryway_model::Key;
 use ferryway_proto::{Fault, Stage};
 use ferryway_runtime::{Stop, Tasks};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -33,6 +35,8 @@ pub(super) struct Driver<I> {
     written: watch::Receiver<Written>,
     installer: Arc<I>,
     installing: Option<Installing>,
+    /// As many as the session lets run.
+    checking: FuturesUnordered<Pin<Box<dyn Future<Output = Event> + Send>>>,
     fetching: Option<oneshot::Receiver<Event>>,
     status: watch::Sender<AgentStatus>,
     tasks: Tasks,
@@ -82,6 +86,7 @@ impl<I: Installer> Driver<I> {
             written,
             installer,
             installing: None,
+            checking: FuturesUnordered::new(),
             fetching: None,
             status,
             tasks,
@@ -123,6 +128,7 @@ impl<I: Installer> Driver<I> {
             outcome = installed(&mut self.installing) => Some(Event::Installed(outcome)),
             event = fetched(&mut self.fetching) => Some(event),
             event = kept(&mut self.written) => Some(event),
+            Some(event) = self.checking.next() => Some(event),
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                 Some(Event::Tick)
             }
@@ -195,6 +201,7 @@ impl<I: Installer> Driver<I> {
                     self.fetching = Some(self.spawn("fetch", fetch));
                 }
                 Action::Install(candidate) => self.install(candidate),
+                Action::Check(candidate) => self.check(candidate),
                 Action::Redial(at) => {
                     self.endpoint = (self.endpoint + 1) % self.controls.endpoints.len().max(1);
                     self.link = Link::Waiting(at);
@@ -209,6 +216,20 @@ impl<I: Installer> Driver<I> {
         let install = async move { installer.install(offered).await };
         let outcome = self.spawn("install", install);
         self.installing = Some(Installing { candidate, outcome });
+    }
+
+    fn check(&self, candidate: Arc<Candidate>) {
+        let installer = Arc::clone(&self.installer);
+        let checked = Arc::clone(&candidate);
+        let check = async move { installer.check(checked).await };
+        let faults = self.spawn("check", check);
+        self.checking.push(Box::pin(async move {
+            let faults = faults.await;
+            Event::Checked {
+                position: candidate.position,
+                faults: faults.unwrap_or_else(|_| panicked(&candidate, "checked")),
+            }
+        }));
     }
 
     /// Runs something as a task; its result comes through the channel, or its end does.
@@ -280,7 +301,9 @@ async fn installed(installing: &mut Option<Installing>) -> Outcome {
     let outcome = (&mut current.outcome).await;
     let candidate = Arc::clone(&current.candidate);
     *installing = None;
-    outcome.unwrap_or_else(|_| panicked(&candidate))
+    outcome.unwrap_or_else(|_| Outcome::Rejected {
+        faults: panicked(&candidate, "installed"),
+    })
 }
 
 async fn fetched(fetching: &mut Option<oneshot::Receiver<Event>>) -> Event {
@@ -311,7 +334,7 @@ async fn kept(written: &mut watch::Receiver<Written>) -> Event {
 
 /// The installer's task ended without an answer: it panicked over what it was given, and would
 /// again.
-fn panicked(candidate: &Candidate) -> Outcome {
+fn panicked(candidate: &Candidate, did: &str) -> Vec<Fault> {
     let services = candidate
         .services
         .iter()
@@ -329,10 +352,8 @@ fn panicked(candidate: &Candidate) -> Outcome {
         stage: Stage::Runtime,
         code: "panicked".to_owned(),
         path: String::new(),
-        detail: "the instance panicked while it installed this; see its log".to_owned(),
+        detail: format!("the instance panicked while it {did} this; see its log"),
         evidence: None,
     };
-    Outcome::Rejected {
-        faults: services.chain(registries).map(fault).collect(),
-    }
+    services.chain(registries).map(fault).collect()
 }

@@ -278,6 +278,7 @@ impl<S: Source, P: Presence> Stream<S, P> {
         match message {
             AgentMessage::Ack(ack) => presence.acked(peer, &ack),
             AgentMessage::Nack(nack) => presence.rejected(peer, &nack),
+            AgentMessage::Warnings(warnings) => presence.warned(peer, &warnings),
             AgentMessage::Status(status) => presence.reported(peer, &status),
             AgentMessage::Reconcile(Reconcile { reason, buckets }) => {
                 tracing::info!(instance = %peer.instance, ?reason, "an instance asks for what differs");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ferryway_model::{Digest, View};
-use ferryway_proto::{AgentMessage, ControlMessage, DecodeError, Position};
+use ferryway_proto::{AgentMessage, ControlMessage, DecodeError, Fault, Position};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -42,6 +42,13 @@ pub enum Event {
     /// What was to be saved will not be for now: there is no disk, or it cannot be written. Until
     /// something is durable again, nothing waits for it.
     Unkept,
+    /// What the checks of a candidate found that was applied already.
+    Checked {
+        /// Where the candidate led.
+        position: Position,
+        /// What fails.
+        faults: Vec<Fault>,
+    },
     /// Time has passed.
     Tick,
 }
@@ -62,6 +69,8 @@ pub enum Action {
     },
     /// Install this; answer with `Installed`. One at a time.
     Install(Arc<Candidate>),
+    /// Run the checks of this, which was applied and is not waited for; answer with `Checked`.
+    Check(Arc<Candidate>),
     /// Close the stream, if there is one, and open one at this time.
     Redial(Instant),
 }

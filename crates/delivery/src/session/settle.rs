@@ -30,6 +30,7 @@ impl Session {
         match outcome {
             Outcome::Applied(applied) => {
                 self.retry.reset();
+                self.check_applied(candidate);
                 self.complete(plan, applied);
             }
             Outcome::Rejected { faults } => {

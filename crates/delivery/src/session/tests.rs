@@ -2,6 +2,7 @@
 
 mod rules;
 mod unsaid;
+mod warnings;
 mod world;
 
 use proptest::collection::vec;

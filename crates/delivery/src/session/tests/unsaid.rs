@@ -27,6 +27,7 @@ fn claimed(world: &World) -> (u64, u32) {
         AgentMessage::Ack(_)
         | AgentMessage::Nack(_)
         | AgentMessage::Reconcile(_)
+        | AgentMessage::Warnings(_)
         | AgentMessage::Unsupported { .. } => None,
     });
     let (effective, held) = claim.unwrap();

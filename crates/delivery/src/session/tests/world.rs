@@ -73,6 +73,8 @@ pub(super) struct World {
     published: BTreeMap<(u128, Revision), View>,
     entries: BTreeSet<(Key, Digest)>,
     pub(super) candidate: Option<Arc<Candidate>>,
+    /// Where the candidates led whose checks run.
+    pub(super) checking: Vec<Position>,
     pub(super) fetch: Option<(Vec<Digest>, bool)>,
     pub(super) disk: Vec<Record>,
     /// How many of the records would survive a loss of power.
@@ -109,6 +111,7 @@ impl World {
             published: BTreeMap::new(),
             entries: BTreeSet::new(),
             candidate: None,
+            checking: Vec::new(),
             fetch: None,
             disk: Vec::new(),
             durable: 0,
@@ -481,6 +484,7 @@ impl World {
                     self.examine(&candidate);
                     self.candidate = Some(candidate);
                 }
+                Action::Check(candidate) => self.checking.push(candidate.position),
                 Action::Redial(at) => {
                     assert!(at >= self.now);
                     self.cursor = None;
@@ -518,7 +522,10 @@ impl World {
                     }
                 }
             }
-            AgentMessage::Ack(_) | AgentMessage::Status(_) | AgentMessage::Unsupported { .. } => {}
+            AgentMessage::Ack(_)
+            | AgentMessage::Warnings(_)
+            | AgentMessage::Status(_)
+            | AgentMessage::Unsupported { .. } => {}
         }
     }
 
