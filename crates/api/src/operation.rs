@@ -80,9 +80,9 @@ pub struct InstanceDelivery {
     pub hostname: String,
     /// How it stands.
     pub state: DeliveryState,
-    /// Why it was rejected, for scripts.
+    /// Why it was rejected, or what it warns of, for scripts.
     pub code: Option<String>,
-    /// Why it was rejected, for people.
+    /// Why it was rejected, or what it warns of, for people.
     pub detail: Option<String>,
     /// What was seen: for a failing check the request and the answer.
     pub evidence: Option<Value>,

@@ -7,7 +7,7 @@ use ferryway_api::{
 use crate::binding;
 use crate::exit::Exit;
 use crate::plan::{self, count, version};
-use crate::screen::{Paint, problem_line};
+use crate::screen::{Paint, problem_line, visible};
 
 /// The exit code for an operation as it stands when the command ends.
 pub(crate) fn exit(operation: &Operation) -> Exit {
@@ -43,11 +43,14 @@ pub(crate) fn text(operation: &Operation, paint: Paint) -> String {
         }
         text.push_str(&line(operation, destination, paint));
         for instance in &destination.instances {
-            text.push_str(&rejection(instance, paint));
+            text.push_str(&said(instance, paint));
         }
     }
-    // That nobody is there to apply it, the lines above have said.
-    let problems = plan::all_problems(operation).filter(|it| it.code != NO_INSTANCES);
+    // That nobody is there to apply it, and what instances say, the lines above have said.
+    let instances = operation.destinations.iter().flat_map(|it| &it.instances);
+    let said: Vec<_> = instances.filter_map(|it| it.code.as_deref()).collect();
+    let problems = plan::all_problems(operation)
+        .filter(|it| it.code != NO_INSTANCES && !said.contains(&it.code.as_str()));
     text.extend(problems.map(|problem| problem_line(problem, paint)));
     if !operation.state.is_final()
         && let Some(id) = operation.operation
@@ -140,11 +143,15 @@ fn took(operation: &Operation) -> Option<String> {
     })
 }
 
-/// Why an instance rejected it, with what it saw.
-fn rejection(instance: &InstanceDelivery, paint: Paint) -> String {
-    if instance.state != DeliveryState::Rejected {
-        return String::new();
-    }
+/// Why an instance rejected it, or what it warns of, with what it saw.
+fn said(instance: &InstanceDelivery, paint: Paint) -> String {
+    let what = match instance.state {
+        DeliveryState::Rejected => paint.bad("rejected by"),
+        DeliveryState::Applied if instance.code.is_some() => paint.warn("applied, but warned by"),
+        DeliveryState::Applied | DeliveryState::Pending | DeliveryState::Offline => {
+            return String::new();
+        }
+    };
     let InstanceDelivery {
         id,
         hostname,
@@ -154,9 +161,8 @@ fn rejection(instance: &InstanceDelivery, paint: Paint) -> String {
         ..
     } = instance;
     let mut text = format!(
-        "  {} {hostname} ({id}): {}",
-        paint.bad("rejected by"),
-        detail.as_deref().unwrap_or("it does not say why"),
+        "  {what} {hostname} ({id}): {}",
+        visible(detail.as_deref().unwrap_or("it does not say why")),
     );
     if let Some(code) = code {
         text.push_str(&format!("  {}", paint.dim(&format!("({code})"))));
@@ -164,7 +170,7 @@ fn rejection(instance: &InstanceDelivery, paint: Paint) -> String {
     text.push('\n');
     if let Some(evidence) = evidence {
         let yaml = crate::screen::yaml(evidence).unwrap_or_else(|_| evidence.to_string());
-        for line in yaml.lines() {
+        for line in visible(&yaml).lines() {
             text.push_str(&format!("    {line}\n"));
         }
     }

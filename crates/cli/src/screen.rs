@@ -100,6 +100,24 @@ fn json<T: Serialize>(value: &T) -> Result<String, Failure> {
     Ok(text + "\n")
 }
 
+/// A text of somebody else's as it can be written to a terminal: what would move its cursor, change
+/// its colors or turn the direction of writing stands there as an escape.
+pub(crate) fn visible(text: &str) -> String {
+    let is_hidden = |c: char| {
+        let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        turns || (c.is_control() && c != '\n')
+    };
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_hidden(c) {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
 /// A value as the YAML that is shown and edited.
 pub(crate) fn yaml<T: Serialize>(value: &T) -> Result<String, Failure> {
     let mut text = serde_saphyr::to_string(value)

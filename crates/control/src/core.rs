@@ -28,6 +28,7 @@ mod tokens;
 mod tracker;
 mod trial;
 mod turns;
+mod warnings;
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};

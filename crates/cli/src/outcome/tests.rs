@@ -68,6 +68,52 @@ fn one_has_rejected_it_and_shows_why() {
 }
 
 #[test]
+fn one_has_applied_it_and_warns() {
+    let mut operation = operation();
+    let destination = &mut operation.destinations[0];
+    destination.instances[1] = InstanceDelivery {
+        code: Some("check_failed".to_owned()),
+        detail: Some("checks[0]: check `up` failed: expected status 200, got 503".to_owned()),
+        evidence: Some(json!({"request": {"method": "GET", "path": "/up"}, "response": null})),
+        ..instance("gw-2", DeliveryState::Applied)
+    };
+    destination.problems = vec![
+        problem(Severity::Warning, "check_failed", "said above"),
+        problem(
+            Severity::Warning,
+            "unversioned_edit_replaced",
+            "is said here",
+        ),
+    ];
+    assert_eq!(exit(&operation), Exit::Done);
+    insta::assert_snapshot!(text(&operation, Paint::PLAIN), @"
+        3/3 applied  12 ms   undo: ferryway rollback httpbin --in production --to 1.0.0
+          applied, but warned by gw-2 (id-of-gw-2): checks[0]: check `up` failed: expected status 200, got 503  (check_failed)
+            request:
+              method: GET
+              path: /up
+            response: null
+          warning  production: to[0]: is said here  (unversioned_edit_replaced)
+    ");
+}
+
+/// What an upstream answered reaches the terminal of whoever published.
+#[test]
+fn what_an_answer_says_to_a_terminal_is_only_shown() {
+    let evil = "\u{1b}]0;title\u{7}\u{1b}[2J\u{9b}31m\u{202e}x\r\nb\0\u{7f}";
+    let mut operation = operation();
+    operation.destinations[0].instances[1] = InstanceDelivery {
+        code: Some("check_failed".to_owned()),
+        detail: Some(format!("expected a body with \"x\", got {evil}")),
+        evidence: Some(json!({"response": {"body": evil, "headers": {evil: evil}}})),
+        ..instance("gw-2", DeliveryState::Rejected)
+    };
+    let text = text(&operation, Paint::PLAIN);
+    let seen = |c: char| c == '\n' || !(c.is_control() || c == '\u{202e}');
+    assert!(text.chars().all(seen), "{text:?}");
+}
+
+#[test]
 fn nobody_waited_for_it() {
     let mut operation = operation();
     (operation.state, operation.ended_at) = (OperationState::Progressing, None);

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::memory::Memory;
 use super::records::InstanceRecord;
+use super::warnings::Warnings;
 
 /// An instance that was seen.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub(crate) struct Instance {
     pub(crate) effective: Option<Position>,
     /// Services it holds at earlier content, by name.
     pub(crate) held: BTreeMap<Name, Held>,
+    /// What it said of checks that only warn.
+    pub(super) warnings: Warnings,
 }
 
 /// A place in a group's history.
@@ -63,6 +66,7 @@ impl Instance {
             desired: None,
             effective: None,
             held: BTreeMap::new(),
+            warnings: Warnings::default(),
         }
     }
 
@@ -130,9 +134,13 @@ impl Memory {
         (instance.desired, instance.effective) = (None, None);
         instance.moved(hello.desired, hello.effective);
         instance.holds(&hello.holds);
+        let warned = instance.warnings.clear();
         self.unsaved_instances
             .insert((peer.group.clone(), id.clone()));
         self.report(&peer.group, &id, at);
+        if warned {
+            self.look_again(&peer.group, &id, at);
+        }
     }
 
     /// An instance has applied a transaction.
@@ -148,6 +156,7 @@ impl Memory {
             instance.held.clear();
         }
         self.report(&peer.group, &peer.instance.to_string(), at);
+        self.tidy_warnings(peer, at);
     }
 
     /// An instance has rejected a transaction.
@@ -175,6 +184,7 @@ impl Memory {
         instance.moved(status.desired, status.effective);
         instance.holds(&status.holds);
         self.report(&peer.group, &peer.instance.to_string(), at);
+        self.tidy_warnings(peer, at);
     }
 
     /// An instance's stream ended.
@@ -183,12 +193,16 @@ impl Memory {
             return;
         };
         instance.session = None;
+        let warned = instance.warnings.clear();
         instance.since = at;
         instance.record.last_seen = at;
         let id = instance.id.clone();
         self.unsaved_instances
             .insert((peer.group.clone(), id.clone()));
         self.away(&peer.group, &id, at);
+        if warned {
+            self.look_again(&peer.group, &id, at);
+        }
     }
 
     /// Forgets an instance that is offline, whether the store knew it or not.
@@ -205,7 +219,7 @@ impl Memory {
     }
 
     /// The instance at the other end of a stream, unless a newer stream has taken its place.
-    fn instance_of(&mut self, peer: &Peer) -> Option<&mut Instance> {
+    pub(super) fn instance_of(&mut self, peer: &Peer) -> Option<&mut Instance> {
         let instance = self
             .instances
             .get_mut(&peer.group)?
@@ -248,7 +262,7 @@ impl From<&HeldEntry> for Held {
     }
 }
 
-fn placed(path: &str, detail: &str) -> String {
+pub(super) fn placed(path: &str, detail: &str) -> String {
     if path.is_empty() {
         detail.to_owned()
     } else {
@@ -257,6 +271,6 @@ fn placed(path: &str, detail: &str) -> String {
 }
 
 /// Evidence travels as JSON text; what an instance sends instead is shown as it is.
-fn evidence(text: &str) -> Value {
+pub(super) fn evidence(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
 }

@@ -9,7 +9,7 @@ use ferryway_delivery::server::{Source, Unavailable};
 use ferryway_delivery::{DeliveryServer, Feed, Head, Peer, Presence, Publication, ServerSettings};
 use ferryway_model::plan::OperationKind;
 use ferryway_model::{Digest, Name};
-use ferryway_proto::{Ack, AckStage, Cause, Epoch, Hello, Nack, Status};
+use ferryway_proto::{Ack, AckStage, Cause, Epoch, Hello, Nack, Status, Warnings};
 use ferryway_runtime::{Random, Tasks};
 use tokio::net::TcpListener;
 
@@ -178,6 +178,10 @@ impl Presence for Core {
 
     fn rejected(&self, peer: &Peer, nack: &Nack) {
         self.write(|memory| memory.refused(peer, nack, self.0.clock.now()));
+    }
+
+    fn warned(&self, peer: &Peer, warnings: &Warnings) {
+        self.write(|memory| memory.warned(peer, warnings, self.0.clock.now()));
     }
 
     fn reported(&self, peer: &Peer, status: &Status) {

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::memory::Memory;
 use super::presence::Instance;
+use super::warnings;
 
 /// The open operations, and what is said of them to those who listen.
 #[derive(Debug)]
@@ -135,10 +136,16 @@ impl Memory {
                         .revision
                         .is_some_and(|revision| revision <= reached)
             };
-            self.update(id, at, instance, concerned, |delivery, service| {
-                settle(delivery, &seen, service);
-                delivery.took = Some(format!("{}ms", since.elapsed().as_millis()));
-            });
+            self.update(
+                id,
+                at,
+                instance,
+                (DeliveryState::Pending, concerned),
+                |delivery, service| {
+                    settle(delivery, &seen, service);
+                    delivery.took = Some(format!("{}ms", since.elapsed().as_millis()));
+                },
+            );
         }
     }
 
@@ -152,9 +159,25 @@ impl Memory {
 
     fn gone(&mut self, id: Uuid, group: &str, instance: &str, at: Timestamp) {
         let here = |destination: &Destination| destination.group == group;
-        self.update(id, at, instance, here, |delivery, _| {
-            delivery.state = DeliveryState::Offline;
-        });
+        self.update(
+            id,
+            at,
+            instance,
+            (DeliveryState::Pending, here),
+            |delivery, _| {
+                delivery.state = DeliveryState::Offline;
+            },
+        );
+    }
+
+    /// Looks again at what an instance has applied: what its checks found is shown, and an operation
+    /// that waited for them ends.
+    pub(super) fn look_again(&mut self, group: &Name, instance: &str, at: Timestamp) {
+        let open: Vec<_> = self.tracker.open.keys().copied().collect();
+        for id in open {
+            let here = |destination: &Destination| destination.group == group.as_str();
+            self.update(id, at, instance, (DeliveryState::Applied, here), |_, _| {});
+        }
     }
 
     /// The services that open operations changed with a group's revision.
@@ -251,45 +274,50 @@ impl Memory {
         }
     }
 
-    /// Changes how one instance stands to the concerned destinations of an open operation that wait
-    /// for it, and draws the conclusions.
+    /// Changes how one instance stands to the concerned destinations of an open operation, where it
+    /// stands as `from` says, and draws the conclusions.
     fn update(
         &mut self,
         id: Uuid,
         at: Timestamp,
         instance: &str,
-        concerned: impl Fn(&Destination) -> bool,
+        (from, concerned): (DeliveryState, impl Fn(&Destination) -> bool),
         change: impl Fn(&mut InstanceDelivery, &str),
     ) {
         let Some(operation) = self.operations.get_mut(&id) else {
             return;
         };
-        let is_waited_for = |delivery: &InstanceDelivery| {
-            delivery.state == DeliveryState::Pending && delivery.id == instance
-        };
-        let waiting: Vec<_> = operation
+        let is_meant =
+            |delivery: &InstanceDelivery| delivery.state == from && delivery.id == instance;
+        let meant: Vec<_> = operation
             .destinations
             .iter()
             .enumerate()
             .filter(|(_, d)| d.state == OperationState::Progressing && concerned(d))
-            .filter_map(|(n, d)| Some((n, d.instances.iter().position(is_waited_for)?)))
+            .filter_map(|(n, d)| Some((n, d.instances.iter().position(is_meant)?)))
             .collect();
         // Copied only if something changes in it.
-        if waiting.is_empty() {
+        if meant.is_empty() {
             return;
         }
         let mut said = Vec::new();
         let destinations = &mut Arc::make_mut(operation).destinations;
-        for (number, place) in waiting {
+        for (number, place) in meant {
             let destination = &mut destinations[number];
-            let delivery = &mut destination.instances[place];
-            change(delivery, &destination.service);
-            said.push(OperationEvent::Instance(InstanceEvent {
-                group: destination.group.clone(),
-                service: destination.service.clone(),
-                instance: delivery.clone(),
-            }));
-            if let Some(state) = concluded(destination) {
+            let before = destination.instances[place].clone();
+            change(&mut destination.instances[place], &destination.service);
+            warnings::show(&self.instances, destination, place);
+            let delivery = &destination.instances[place];
+            if *delivery != before {
+                said.push(OperationEvent::Instance(InstanceEvent {
+                    group: destination.group.clone(),
+                    service: destination.service.clone(),
+                    instance: delivery.clone(),
+                }));
+            }
+            let state = concluded(destination);
+            let state = state.filter(|_| !warnings::are_awaited(&self.instances, destination));
+            if let Some(state) = state {
                 destination.state = state;
                 said.push(state_event(destination));
             }

@@ -3,7 +3,7 @@
 use ferryway_api::{DeliveryState, OperationState};
 use ferryway_delivery::{Peer, Presence};
 use ferryway_model::{Key, Revision};
-use ferryway_proto::{Ack, AckStage, Fault, Hello, Limits, Nack, Source, Stage, Status};
+use ferryway_proto::{Ack, AckStage, Fault, Hello, Limits, Nack, Source, Stage, Status, Warnings};
 
 use super::*;
 
@@ -84,17 +84,16 @@ impl Puppet {
         );
     }
 
+    /// Says what checks have found that only warn, or that they run.
+    fn warns(&self, found: Option<Vec<Fault>>) {
+        let transaction = self.position().revision;
+        let warnings = Warnings { transaction, found };
+        self.core.warned(&self.peer, &warnings);
+    }
+
     fn rejects(&self, service: &str) {
         let position = self.position();
-        let fault = Fault {
-            key: Key::service(&named(service)),
-            digest: None,
-            stage: Stage::Check,
-            code: "check_failed".into(),
-            path: "checks[0]".into(),
-            detail: "expected 200, got 500".into(),
-            evidence: Some(r#"{"request":{},"response":{"status":500}}"#.into()),
-        };
+        let fault = check_failed(service);
         let effective = ferryway_proto::Position {
             root: Digest::of(b"what it had"),
             ..position
@@ -126,6 +125,18 @@ impl Puppet {
 
     fn leaves(&self) {
         self.core.disconnected(&self.peer);
+    }
+}
+
+fn check_failed(service: &str) -> Fault {
+    Fault {
+        key: Key::service(&named(service)),
+        digest: None,
+        stage: Stage::Check,
+        code: "check_failed".into(),
+        path: "checks[0]".into(),
+        detail: "expected 200, got 500".into(),
+        evidence: Some(r#"{"request":{},"response":{"status":500}}"#.into()),
     }
 }
 
@@ -376,4 +387,69 @@ async fn an_old_record_told_again_undoes_no_progress() {
         OperationState::Progressing,
         &[Applied, Pending],
     );
+}
+
+#[tokio::test]
+async fn an_operation_waits_for_checks_that_only_warn_and_shows_what_they_find() {
+    use DeliveryState::{Applied, Offline};
+    let house = House::new().await.with_groups().await;
+    let (one, two) = (Puppet::joins(&house, "test"), Puppet::joins(&house, "test"));
+    let operation = house.publish("1", &["test"]).await.expect("is published");
+    for puppet in [&one, &two] {
+        puppet.warns(None);
+        puppet.applies();
+    }
+    let both = [Applied, Applied];
+    check(&house, &operation, OperationState::Progressing, &both);
+    two.warns(Some(vec![check_failed("a"), check_failed("other")]));
+    check(&house, &operation, OperationState::Progressing, &both);
+    one.warns(Some(vec![check_failed("a")]));
+    check(&house, &operation, OperationState::Succeeded, &both);
+
+    let id = operation.operation.expect("is a real one");
+    let ended = house.core.read(|memory| memory.operations[&id].clone());
+    let destination = &ended.destinations[0];
+    for instance in &destination.instances {
+        assert_eq!(instance.code.as_deref(), Some("check_failed"));
+        let detail = Some("checks[0]: expected 200, got 500");
+        assert_eq!(instance.detail.as_deref(), detail);
+        assert!(instance.evidence.is_some());
+    }
+    let problems = destination.problems.iter();
+    let problems: Vec<_> = problems.map(|it| (&*it.code, &*it.path)).collect();
+    assert_eq!(problems, [("check_failed", "checks[0]")], "once for all");
+
+    // What is over before the change is applied waits for nothing, and is shown with it.
+    let operation = house.publish("2", &["test"]).await.expect("is published");
+    one.warns(Some(vec![check_failed("a")]));
+    one.applies();
+    two.warns(None);
+    two.applies();
+    check(&house, &operation, OperationState::Progressing, &both);
+    // Whoever goes away says nothing more of its checks.
+    two.leaves();
+    check(&house, &operation, OperationState::Succeeded, &both);
+    let id = operation.operation.expect("is a real one");
+    let ended = house.core.read(|memory| memory.operations[&id].clone());
+    let codes = ended.destinations[0].instances.iter();
+    let mut codes: Vec<_> = codes.map(|it| it.code.as_deref()).collect();
+    codes.sort_unstable();
+    assert_eq!(codes, [None, Some("check_failed")]);
+
+    // And whoever goes before it has applied is offline, as ever.
+    two.says_hello();
+    let operation = house.publish("3", &["test"]).await.expect("is published");
+    one.applies();
+    two.warns(None);
+    two.leaves();
+    let states = house.core.read(|memory| {
+        let id = operation.operation.expect("is a real one");
+        memory.operations[&id].destinations[0]
+            .instances
+            .iter()
+            .filter(|it| it.state == Offline)
+            .count()
+    });
+    assert_eq!(states, 1);
+    assert_eq!(one.position().revision, Revision(3));
 }
