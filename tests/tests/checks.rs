@@ -1,12 +1,15 @@
 //! Checks travel with the version, and run on each instance before a single user's request does.
 
+mod expectations;
+mod occasions;
+
 use std::time::Duration;
 
 use ferryway_testkit::{START_TIME_MAX, Signal};
 use serde_json::{Value, json};
 
 use crate::calls::{
-    self, define, ended, items, nodes, publish, published, refused, service, succeeded, text,
+    self, define, ended, items, nodes, publish, published, service, succeeded, text,
 };
 use crate::site::{GROUP, Site, make_group, own_answer};
 use crate::upstream::Reply;
@@ -163,27 +166,6 @@ fn good_content_ends_the_hold() {
 }
 
 #[test]
-fn a_rollback_ends_the_hold_and_its_checks_only_warn() {
-    let site = site(&["orders"]);
-    deliver(&site, &checked("orders"), "1", "succeeded");
-    set(&site, "orders", "bad");
-    deliver(&site, &next("orders"), "2", "failed");
-    let path = format!("/gateway-groups/{GROUP}/services/orders/rollback?wait=30s");
-    succeeded(&site.api().post(&path, &json!({"version": "1"})));
-    assert_eq!(held(&site), [""; 0]);
-    assert_eq!(site.get("/orders").status, 200);
-
-    // Also where what is rolled back to was never tried with what is there now.
-    set(&site, "orders", "good");
-    let mut third = next("orders");
-    third["routes"][0]["priority"] = json!(1);
-    deliver(&site, &third, "3", "succeeded");
-    set(&site, "orders", "bad");
-    succeeded(&site.api().post(&path, &json!({"version": "1"})));
-    assert_eq!(site.get("/orders-next").status, 404);
-}
-
-#[test]
 fn services_of_one_sync_are_held_together() {
     let site = site(&["orders", "users"]);
     make_group(&site.api(), "source");
@@ -269,54 +251,4 @@ fn a_hold_outlives_a_restart() {
     let status = site.gateway.status();
     assert_eq!(status["held"][0]["service"], "orders", "{status:#}");
     assert_eq!(status["held"][0]["code"], "check_failed");
-}
-
-#[test]
-fn everything_that_can_be_expected() {
-    let site = site(&[]);
-    let answer = b"HTTP/1.1 200 OK\r\nX-Mark: a\r\nContent-Length: 24\r\n\r\n\
-        {\"a\": {\"b\": [1, \"two\"]}}";
-    assert!(answer.ends_with(b"}}"));
-    site.upstream.reply("/json", [Reply::Bytes(answer)]);
-    site.upstream.reply("/slow", [Reply::Silence]);
-    for (number, (path, expect, passes)) in [
-        ("/json", json!({"status": 200}), true),
-        ("/json", json!({"status": 201}), false),
-        ("/json", json!({"headers": {"x-mark": "a"}}), true),
-        ("/json", json!({"headers": {"x-mark": "b"}}), false),
-        ("/json", json!({"headers": {"x-none": "a"}}), false),
-        ("/json", json!({"body_contains": "two"}), true),
-        ("/json", json!({"body_contains": "three"}), false),
-        (
-            "/json",
-            json!({"json": {"/a/b/0": 1, "/a/b/1": "two"}}),
-            true,
-        ),
-        ("/json", json!({"json": {"/a/b/0": "1"}}), false),
-        ("/json", json!({"json": {"/a/c": null}}), false),
-        ("/slow", json!({"within": "100ms"}), false),
-        ("/none", json!({}), false),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let mut service = service("orders", &[("json", "/json"), ("slow", "/slow")]);
-        service["routes"][0]["priority"] = json!(number);
-        service["checks"] = json!([{"name": "it", "path": path, "expect": expect}]);
-        let state = if passes { "succeeded" } else { "failed" };
-        deliver(&site, &service, &number.to_string(), state);
-    }
-}
-
-#[test]
-fn a_check_that_may_change_something_must_say_so() {
-    let site = site(&[]);
-    let mut service = checked("orders");
-    service["checks"][0]["method"] = json!("POST");
-    let answer = site.api().put("/services/orders", &service);
-    assert_eq!(refused(&answer, 422), ["invalid"]);
-    service["checks"][0]["unsafe"] = json!(true);
-    service["checks"][0]["expect"] = json!({"status": 200});
-    deliver(&site, &service, "1", "succeeded");
-    assert_eq!(site.upstream.requests("/orders/check")[0].method(), "POST");
 }

@@ -35,6 +35,8 @@ pub(crate) enum Reply {
     Close,
     /// Nothing, for as long as the gateway waits.
     Silence,
+    /// 200, and a body without an end, for as long as the gateway reads.
+    Endless,
 }
 
 #[derive(Debug, Default)]
@@ -151,6 +153,12 @@ fn serve(connection: &TcpStream, state: &Mutex<State>) -> io::Result<()> {
             Reply::Close => return connection.shutdown(Shutdown::Both),
             Reply::Silence => {
                 reader.read_to_end(&mut Vec::new())?;
+            }
+            Reply::Endless => {
+                writer.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+                loop {
+                    writer.write_all(&[b'x'; 16 * 1024])?;
+                }
             }
             Reply::Echo => unreachable!("it is answered while its body is read"),
         }

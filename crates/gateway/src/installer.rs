@@ -12,6 +12,7 @@ mod content;
 mod draft;
 mod evidence;
 mod expectation;
+mod secrets;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +20,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ferryway_delivery::{Applied, Candidate, Checks, Occasion, Outcome};
+use ferryway_delivery::{Applied, Candidate, Checks, Occasion, Outcome, Service};
 use ferryway_discovery::{Discovery, Followed};
 use ferryway_model::{Key, View};
 use ferryway_proto::{Fault, Stage};
@@ -127,6 +128,19 @@ impl ferryway_delivery::Installer for Installer {
             faults: panicked(&candidate),
         })
     }
+
+    async fn check(&self, candidate: Arc<Candidate>) -> Vec<Fault> {
+        let faults = self.floor.check_applied(&candidate).await;
+        for fault in &faults {
+            tracing::warn!(
+                service = %fault.key.name,
+                check = fault.path,
+                detail = fault.detail,
+                "a check fails; the change serves all the same"
+            );
+        }
+        faults
+    }
 }
 
 async fn work(floor: Arc<Floor>, mut queue: mpsc::Receiver<Job>) {
@@ -154,17 +168,19 @@ impl Floor {
         let build = began.elapsed();
         self.warm(candidate.occasion, draft.new_links()).await;
         if candidate.checks == Checks::Gate {
-            let faults = self.check(candidate, &draft).await;
+            let table = Arc::new(draft.table().clone());
+            let services = candidate
+                .services
+                .iter()
+                .filter_map(|it| it.content.clone());
+            let prober = &self.tools.prober;
+            let faults = checks::run(prober, &table, &candidate.target, services).await;
             if !faults.is_empty() {
                 return rejected(faults);
             }
         }
-        let draft_for_checks = (candidate.checks == Checks::Warn).then(|| draft.clone());
         let swap = self.swap(draft);
         self.durations.record(began.elapsed());
-        if let Some(draft) = draft_for_checks {
-            self.check_afterwards(candidate.clone(), draft);
-        }
         Outcome::Applied(Applied {
             build,
             swap,
@@ -202,24 +218,24 @@ impl Floor {
         }
     }
 
-    async fn check(&self, candidate: &Candidate, draft: &Draft) -> Vec<Fault> {
-        let table = Arc::new(draft.table().clone());
-        checks::run(&self.tools.prober, &table, candidate).await
+    /// Runs the checks of what a candidate has brought into service, against what serves.
+    async fn check_applied(&self, candidate: &Candidate) -> Vec<Fault> {
+        let services = candidate.services.iter();
+        // What has changed again meanwhile has checks of its own.
+        let services = services.filter_map(|it| it.content.clone().filter(|it| self.runs(it)));
+        let services: Vec<_> = services.collect();
+        let (prober, table) = (&self.tools.prober, self.tools.live.current());
+        checks::run(prober, &table, &candidate.target, services.into_iter()).await
     }
 
-    /// Runs the checks of what serves already, and only tells of those that fail.
-    fn check_afterwards(self: &Arc<Self>, candidate: Candidate, draft: Draft) {
-        let floor = Arc::clone(self);
-        self.tasks.spawn("checks", |_stop| async move {
-            for fault in floor.check(&candidate, &draft).await {
-                tracing::warn!(
-                    service = %fault.key.name,
-                    check = fault.path,
-                    detail = fault.detail,
-                    "a check fails"
-                );
-            }
-        });
+    fn runs(&self, service: &Service) -> bool {
+        let content = self.content();
+        let running = content.service(&service.definition.content.name);
+        running.is_some_and(|running| {
+            running.definition == service.definition.digest
+                && running.binding.digest == service.binding.digest
+                && running.enabled == service.enabled
+        })
     }
 
     /// Puts a draft into use; answers how long the swap itself took.

@@ -96,12 +96,26 @@ fn an_instance_rejects() {
         .reply("/well", [Reply::Text(500, "very sick")]);
     let node = site.upstream.address();
     let publish = format!("publish orders --version 1 --to {GROUP} --node {node}");
-    check(
-        &terminal,
-        &publish,
-        1,
-        &["check_failed", "is-well", "very sick"],
-    );
+    let shown = [
+        "0/1 applied, 1 rejected",
+        "check `is-well` failed: expected status 200, got 500",
+        "check_failed",
+        "method: GET",
+        "path: /well",
+        "status: 500",
+        "body: very sick",
+    ];
+    check(&terminal, &publish, 1, &shown);
+
+    // On the way back it only warns.
+    site.upstream.reply("/well", [Reply::Text(200, "well")]);
+    let publish = format!("publish orders --version 2 --to {GROUP}");
+    check(&terminal, &publish, 0, &["1/1 applied"]);
+    site.upstream
+        .reply("/well", [Reply::Text(500, "very sick")]);
+    let shown = ["1/1 applied", "applied, but warned by", "very sick"];
+    let back = format!("rollback orders --in {GROUP} --to 1");
+    check(&terminal, &back, 0, &shown);
 }
 
 #[test]

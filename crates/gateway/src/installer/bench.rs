@@ -27,6 +27,7 @@ pub(crate) struct Bench {
     pub(crate) dns: DnsServer,
     upstream: Upstream,
     live: Arc<LiveTable>,
+    metrics: Arc<Metrics>,
     client: Prober,
     tasks: Tasks,
 }
@@ -39,6 +40,7 @@ impl Bench {
         let dns = DnsServer::start(anywhere, &tasks).await.unwrap();
         dns.set("web.example", vec![a([127, 0, 0, 1])]).unwrap();
         let live = Arc::new(LiveTable::new(Table::empty()));
+        let metrics = Metrics::new(1);
         let prober = || Prober::start(Settings::default(), 9_080).unwrap();
         let tools = Tools {
             discovery: Discovery::new(
@@ -49,7 +51,7 @@ impl Bench {
                 Random::seeded(1),
             ),
             live: Arc::clone(&live),
-            metrics: Metrics::new(1),
+            metrics: Arc::clone(&metrics),
             prober: prober(),
         };
         Self {
@@ -57,6 +59,7 @@ impl Bench {
             dns,
             upstream,
             live,
+            metrics,
             client: prober(),
             tasks,
         }
@@ -95,6 +98,13 @@ impl Bench {
         let code = answer.headers.get(&X_FERRYWAY_ERROR);
         let code = code.map(|code| format!(" {}", code.to_str().unwrap()));
         format!("{}{}", answer.status.as_u16(), code.unwrap_or_default())
+    }
+
+    /// What was counted, as Prometheus reads it.
+    pub(crate) fn counted(&self) -> String {
+        let mut text = String::new();
+        self.metrics.render(&mut text);
+        text
     }
 
     /// The link of the service `web`.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferryway_delivery::{Candidate, Service};
+use ferryway_delivery::Service;
 use ferryway_model::{Check, HostPattern, Key, View};
 use ferryway_proto::{Fault, Stage};
 use ferryway_proxy::{Answer, Prober, Table};
@@ -17,56 +17,92 @@ use tokio::time::{Instant, timeout_at};
 use super::evidence::evidence;
 use super::expectation::disappointments;
 use super::fault;
+use super::secrets::Secrets;
 
 /// Checks that run at once.
 const PARALLEL_MAX: usize = 8;
-/// What all checks of a candidate together get.
+/// What all checks of a transaction together get.
 const TIME_MAX: Duration = Duration::from_secs(10);
+/// Failing checks of a service that are told in full; of more, only the number is.
+const TOLD_MAX: usize = 4;
 /// The host of a check of a service that answers under any.
 const ANY_HOST: &str = "127.0.0.1";
 /// The label that stands for the `*` of a service's host.
 const WILDCARD_LABEL: &str = "check";
 
-/// Runs the checks of the services that change, and answers those that fail.
-pub(super) async fn run(prober: &Prober, table: &Arc<Table>, candidate: &Candidate) -> Vec<Fault> {
+/// Runs the checks of these services. One fault for each service of which some fail: that is what an
+/// instance's hold, and an operation's instance, have room for.
+pub(super) async fn run(
+    prober: &Prober,
+    table: &Arc<Table>,
+    target: &View,
+    services: impl Iterator<Item = Arc<Service>>,
+) -> Vec<Fault> {
     let deadline = Instant::now() + TIME_MAX;
-    let checks = checks(candidate);
-    let runs: Vec<_> = checks
-        .into_iter()
-        .map(|one| one.run(prober.clone(), Arc::clone(table), deadline))
-        .collect();
-    let outcomes = stream::iter(runs).buffered(PARALLEL_MAX);
-    outcomes.filter_map(std::future::ready).collect().await
-}
-
-fn checks(candidate: &Candidate) -> Vec<One> {
-    let services = candidate.services.iter();
-    let services = services.filter_map(|it| it.content.as_ref().filter(|it| it.enabled));
-    let checks = services.flat_map(|service| {
+    // A disabled service serves nobody: there is nothing to check.
+    let services: Vec<_> = services.filter(|it| it.enabled).collect();
+    let ones = services.iter().enumerate().flat_map(|(place, service)| {
         let numbers = 0..service.definition.content.checks.len();
-        numbers.map(|number| One {
+        numbers.map(move |number| One {
             service: Arc::clone(service),
-            number,
-            target: candidate.target.clone(),
+            place: (place, number),
         })
     });
-    checks.collect()
+    let runs: Vec<_> = ones
+        .map(|one| one.run(prober.clone(), Arc::clone(table), deadline))
+        .collect();
+    // In whatever order they end: one that hangs keeps none of the others from its turn.
+    let failures = stream::iter(runs).buffer_unordered(PARALLEL_MAX);
+    let mut failures: Vec<_> = failures.filter_map(std::future::ready).collect().await;
+    failures.sort_unstable_by_key(|failure: &Failure| failure.place);
+    let of_services = failures.chunk_by(|a, b| a.place.0 == b.place.0);
+    of_services
+        .filter_map(|failures| of_service(target, &services[failures.first()?.place.0], failures))
+        .collect()
+}
+
+/// The fault that tells of a service's failing checks, in their order.
+fn of_service(target: &View, service: &Service, failures: &[Failure]) -> Option<Fault> {
+    let first = failures.first()?;
+    let told = failures.iter().take(TOLD_MAX).map(|it| it.detail.as_str());
+    let mut detail = told.collect::<Vec<_>>().join("; ");
+    let more = failures.len().saturating_sub(TOLD_MAX);
+    if more > 0 {
+        detail.push_str(&format!("; {more} more fail"));
+    }
+    let key = Key::service(&service.definition.content.name);
+    let path = format!("checks[{}]", first.place.1);
+    Some(Fault {
+        evidence: Some(first.evidence.clone()),
+        ..fault(target, key, Stage::Check, "check_failed", &path, &detail)
+    })
 }
 
 /// One check of a service.
 struct One {
     service: Arc<Service>,
-    number: usize,
-    /// The candidate's.
-    target: View,
+    /// Which service, and which of its checks.
+    place: (usize, usize),
+}
+
+/// A check that failed.
+struct Failure {
+    place: (usize, usize),
+    detail: String,
+    evidence: String,
 }
 
 impl One {
-    /// Sends the request and looks at the answer; a fault if it is not as expected.
-    async fn run(self, prober: Prober, table: Arc<Table>, deadline: Instant) -> Option<Fault> {
+    /// Sends the request and looks at the answer; a failure if it is not as expected.
+    async fn run(self, prober: Prober, table: Arc<Table>, deadline: Instant) -> Option<Failure> {
         let check = self.check();
         let within = check.expect.within;
-        let until = deadline.min(Instant::now() + within.duration());
+        let now = Instant::now();
+        if now >= deadline {
+            let why = format!("it was not run: all checks together get {TIME_MAX:?}");
+            return Some(self.failed(None, &why));
+        }
+        let until = deadline.min(now + within.duration());
         let request = match request(check, &self.host()) {
             Ok(request) => request,
             Err(error) => return Some(self.failed(None, &error.to_string())),
@@ -88,7 +124,7 @@ impl One {
     }
 
     fn check(&self) -> &Check {
-        &self.service.definition.content.checks[self.number]
+        &self.service.definition.content.checks[self.place.1]
     }
 
     fn host(&self) -> String {
@@ -103,21 +139,14 @@ impl One {
         }
     }
 
-    fn failed(&self, answer: Option<&Answer>, why: &str) -> Fault {
+    fn failed(&self, answer: Option<&Answer>, why: &str) -> Failure {
         let check = self.check();
+        let secrets = Secrets::of(check);
         let detail = format!("check `{}` failed: {why}", check.name);
-        let path = format!("checks[{}]", self.number);
-        let key = Key::service(&self.service.definition.content.name);
-        Fault {
-            evidence: Some(evidence(check, &self.host(), answer)),
-            ..fault(
-                &self.target,
-                key,
-                Stage::Check,
-                "check_failed",
-                &path,
-                &detail,
-            )
+        Failure {
+            place: self.place,
+            detail: secrets.hide(&detail),
+            evidence: evidence(check, &self.host(), answer, &secrets),
         }
     }
 }

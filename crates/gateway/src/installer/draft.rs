@@ -15,7 +15,7 @@ use super::content::{Content, ContentChanges, Identity, Link, Running};
 use super::{Tools, fault};
 
 /// A candidate, built. Costs what changes, and shares everything else with what is installed.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Draft {
     table: Table,
     changes: ContentChanges,

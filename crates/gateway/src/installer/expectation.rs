@@ -2,7 +2,9 @@
 
 use ferryway_model::Expect;
 use ferryway_proxy::{ANSWER_BYTES_MAX, Answer, X_FERRYWAY_ERROR};
-use serde_json::Value;
+use serde_json::{Number, Value};
+
+use super::secrets::{HIDDEN, is_secret};
 
 /// Longest piece of an answer that a sentence quotes, in bytes.
 const QUOTE_BYTES_MAX: usize = 200;
@@ -61,10 +63,15 @@ fn header_differs(name: &str, expected: &str, answer: &Answer) -> Option<String>
         return None;
     }
     let got = match answer.headers.get(name) {
+        Some(_) if is_secret(name) => format!("another: {HIDDEN}"),
         Some(value) => quoted(value.as_bytes()),
         None => "none".to_owned(),
     };
-    Some(format!("expected header {name}: {expected:?}, got {got}"))
+    let expected = match is_secret(name) {
+        true => HIDDEN.to_owned(),
+        false => quoted(expected.as_bytes()),
+    };
+    Some(format!("expected header {name}: {expected}, got {got}"))
 }
 
 fn body_lacks(expected: &str, answer: &Answer) -> Option<String> {
@@ -81,7 +88,7 @@ fn body_lacks(expected: &str, answer: &Answer) -> Option<String> {
 
 fn json_differs(pointer: &str, expected: &Value, body: &Value) -> Option<String> {
     let got = body.pointer(pointer);
-    if got == Some(expected) {
+    if got.is_some_and(|got| is_same(expected, got)) {
         return None;
     }
     let got = got.map_or_else(|| "nothing".to_owned(), Value::to_string);
@@ -91,6 +98,28 @@ fn json_differs(pointer: &str, expected: &Value, body: &Value) -> Option<String>
         clipped(&expected),
         clipped(&got)
     ))
+}
+
+/// Whether two values are the same JSON: `1` and `1.0` are one number, and the order of an object's
+/// fields means nothing.
+fn is_same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => is_same_number(a, b),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            let same = |(name, a)| b.get(name).is_some_and(|b| is_same(a, b));
+            a.len() == b.len() && a.iter().all(same)
+        }
+        _ => a == b,
+    }
+}
+
+fn is_same_number(a: &Number, b: &Number) -> bool {
+    // Whole numbers as such: as floats, large ones would run together.
+    let is_whole = |n: &Number| n.is_i64() || n.is_u64();
+    a == b || (!(is_whole(a) && is_whole(b)) && a.as_f64() == b.as_f64())
 }
 
 fn cut_off(what: &str) -> String {
@@ -185,12 +214,40 @@ mod tests {
     }
 
     #[test]
+    fn secret_headers_are_not_quoted() {
+        let mut answer = answer(200, "");
+        let cookie = HeaderValue::from_static("session=1");
+        answer.headers.insert("set-cookie", cookie);
+        check(
+            &json!({"headers": {"set-cookie": "session=2", "x-token": "3"}}),
+            &answer,
+            &[
+                "expected header set-cookie: (hidden), got another: (hidden)",
+                "expected header x-token: (hidden), got none",
+            ],
+        );
+    }
+
+    #[test]
     fn bodies() {
         check(&json!({"body_contains": "b"}), &answer(200, "abc"), &[]);
         check(
             &json!({"body_contains": "x"}),
             &answer(200, "abc"),
             &["expected a body with \"x\", got \"abc\""],
+        );
+        let binary = Answer {
+            body: Bytes::from_static(b"\xff\xc3\xa9\0"),
+            ..answer(200, "")
+        };
+        check(&json!({"body_contains": "é"}), &binary, &[]);
+        check(
+            &json!({"body_contains": "x", "json": {"": 1}}),
+            &binary,
+            &[
+                "expected a body with \"x\", got \"\u{fffd}é\\0\"",
+                "expected a JSON body, got \"\u{fffd}é\\0\"",
+            ],
         );
         check(
             &json!({"body_contains": "x"}),
@@ -225,6 +282,38 @@ mod tests {
                 "expected null at /c, got nothing",
             ],
         );
+        // Every type, at places whose names need escapes, and the whole body.
+        let body = r#"{"s": "", "n": 1, "f": 1.5, "t": true, "z": null, "l": [], "o": {"x": {}},
+            "a/b~c": [[1]], "": 7, "big": 9007199254740993, "é": "ü"}"#;
+        let expected = json!({
+            "/s": "", "/n": 1.0, "/f": 15e-1, "/t": true, "/z": null, "/l": [], "/o": {"x": {}},
+            "/a~1b~0c": [[1.0]], "/": 7, "/big": 9_007_199_254_740_993_u64, "/é": "ü",
+        });
+        check(&json!({"json": expected}), &answer(200, body), &[]);
+        let whole = json!({"json": {"": [1, {"b": 2.0, "a": 1}]}});
+        check(&whole, &answer(200, r#"[1, {"a": 1, "b": 2}]"#), &[]);
+        for (place, other, got) in [
+            ("/s", json!(null), "\"\""),
+            ("/n", json!("1"), "1"),
+            ("/n", json!(true), "1"),
+            ("/t", json!(1), "true"),
+            ("/z", json!(false), "null"),
+            ("/l", json!({}), "[]"),
+            ("/o", json!({}), r#"{"x":{}}"#),
+            ("/o", json!({"x": {}, "y": 1}), r#"{"x":{}}"#),
+            ("/a~1b~0c/0", json!([1, 2]), "[1]"),
+            ("/big", json!(9_007_199_254_740_992_u64), "9007199254740993"),
+            ("/l/0", json!(null), "nothing"),
+            ("/a~1b~0c/00", json!([1]), "nothing"),
+            ("/a~1b~0c/-", json!([1]), "nothing"),
+        ] {
+            let wrong = format!("expected {other} at {place}, got {got}");
+            check(
+                &json!({"json": {place: other}}),
+                &answer(200, body),
+                &[&wrong],
+            );
+        }
         check(
             &json!({"json": {"/a": 1}}),
             &answer(200, "<html>"),

@@ -1,8 +1,10 @@
 //! Candidates against real upstreams and DNS servers, requests through the real exchange.
 
+mod checks;
+
 use std::sync::Arc;
 
-use ferryway_delivery::{Checks, Installer as _, Outcome};
+use ferryway_delivery::{Installer as _, Outcome};
 use ferryway_proto::Stage;
 use ferryway_sandbox::dns::Fault as DnsFault;
 use serde_json::{Value, json};
@@ -14,12 +16,6 @@ use super::{Installer, Job};
 /// A definition with one route.
 fn definition(path: &str) -> Value {
     json!({"name": "web", "routes": [{"name": "all", "paths": [path]}]})
-}
-
-fn checked(check: &Value) -> Value {
-    let mut definition = definition("/*");
-    definition["checks"] = json!([check]);
-    definition
 }
 
 fn discovery(registry: &str) -> Value {
@@ -108,125 +104,6 @@ fn an_upstream_survives_what_does_not_concern_it() {
     check_identity((&first, &nodes), (&fewer, &nodes), false);
     let elsewhere = json!({"nodes": [{"host": "127.0.0.1", "port": 2}]});
     check_identity((&first, &nodes), (&first, &elsewhere), false);
-}
-
-#[tokio::test]
-async fn a_failing_check_is_a_rejection_with_evidence_and_the_old_content_serves() {
-    let bench = Bench::start().await;
-    bench
-        .applies(Step::default().put(&definition("/headers"), &bench.nodes()))
-        .await;
-    let before = bench.link();
-    let check = json!({
-        "name": "has-x", "path": "/anything/a?b=c", "host": "k.io",
-        "expect": {"json": {"/method": "PUT", "/headers/X-Forwarded-Host": "k.io"}, "within": "5s"},
-    });
-    let new = checked(&check);
-    let faults = faults(
-        bench
-            .install(Step::default().gate().put(&new, &bench.nodes()))
-            .await,
-    );
-    let [fault] = &faults[..] else {
-        panic!("one fault, not {faults:?}");
-    };
-    assert_eq!(
-        (fault.code.as_str(), fault.path.as_str()),
-        ("check_failed", "checks[0]")
-    );
-    assert_eq!(fault.stage, Stage::Check);
-    assert_eq!(
-        fault.detail,
-        "check `has-x` failed: expected \"PUT\" at /method, got \"GET\""
-    );
-    assert!(fault.digest.is_some());
-    let evidence: Value = serde_json::from_str(fault.evidence.as_ref().unwrap()).unwrap();
-    assert_eq!(evidence["request"]["host"], "k.io");
-    assert_eq!(evidence["response"]["status"], 200);
-    let body = evidence["response"]["body"].as_str().unwrap();
-    assert!(body.contains("\"X-Forwarded-Host\": \"k.io\""), "{body}");
-
-    assert_eq!(bench.get("/headers").await, "200");
-    assert_eq!(bench.get("/anything").await, "404 no_route");
-    assert!(Arc::ptr_eq(&before, &bench.link()));
-    // What comes next builds on what serves, not on what was rejected.
-    bench
-        .applies(
-            Step::default()
-                .gate()
-                .put(&definition("/anything"), &bench.nodes()),
-        )
-        .await;
-    assert_eq!(bench.get("/headers").await, "404 no_route");
-}
-
-#[tokio::test]
-async fn all_failing_checks_are_told_at_once_and_good_ones_are_not() {
-    let bench = Bench::start().await;
-    let mut definition = definition("/status/*");
-    let check = |n: usize| json!({"name": format!("c{n}"), "path": format!("/status/{}", 200 + n % 2), "expect": {"within": "5s"}});
-    definition["checks"] = (0..20).map(check).collect();
-    let faults = faults(
-        bench
-            .install(Step::default().gate().put(&definition, &bench.nodes()))
-            .await,
-    );
-    let paths: Vec<_> = faults.iter().map(|it| it.path.clone()).collect();
-    let odd: Vec<_> = (1..20).step_by(2).map(|n| format!("checks[{n}]")).collect();
-    assert_eq!(paths, odd);
-    assert!(
-        faults[0].detail.ends_with("expected status 200, got 201"),
-        "{}",
-        faults[0].detail
-    );
-}
-
-#[tokio::test]
-async fn a_check_goes_to_the_groups_first_host() {
-    let bench = Bench::start().await;
-    let expect = json!({"json": {"/headers/X-Forwarded-Host": "check.a.example"}, "within": "5s"});
-    let service = checked(&json!({"name": "c", "path": "/headers", "expect": expect}));
-    let mut binding = bench.nodes();
-    binding["hosts"] = json!(["*.a.example", "b.example"]);
-    bench
-        .applies(Step::default().gate().put(&service, &binding))
-        .await;
-}
-
-#[tokio::test]
-async fn a_check_has_its_time() {
-    let bench = Bench::start().await;
-    let expect = json!({"within": "50ms"});
-    let service = checked(&json!({"name": "slow", "path": "/delay/9", "expect": expect}));
-    let faults = faults(
-        bench
-            .install(Step::default().gate().put(&service, &bench.nodes()))
-            .await,
-    );
-    let detail = "check `slow` failed: expected an answer within 50ms, got none";
-    assert_eq!(faults[0].detail, detail);
-    let evidence: Value = serde_json::from_str(faults[0].evidence.as_ref().unwrap()).unwrap();
-    assert_eq!(evidence["response"], Value::Null);
-}
-
-#[tokio::test]
-async fn checks_gate_only_where_they_should() {
-    let bench = Bench::start().await;
-    let failing = checked(&json!({"name": "c", "path": "/status/500", "expect": {}}));
-    for checks in [Checks::Skip, Checks::Warn] {
-        bench
-            .applies(Step::default().checks(checks).put(&failing, &bench.nodes()))
-            .await;
-        assert_eq!(bench.get("/headers").await, "200", "{checks:?}");
-    }
-    // A disabled service serves nobody: there is nothing to check.
-    bench
-        .applies(
-            Step::default()
-                .gate()
-                .put_disabled(&failing, &bench.nodes()),
-        )
-        .await;
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderName, HeaderValue, Method};
 use serde_json::{Map, Value, json};
 
@@ -69,7 +70,7 @@ impl Check {
         let host = object
             .take("host")
             .and_then(|v| walk.parsed(v, &object.field("host")));
-        let headers = read_headers(walk, &mut object);
+        let headers = read_headers(walk, &mut object, &SET_BY_GATEWAY);
         let may_change = object
             .take("unsafe")
             .map_or(Some(false), |v| walk.flag(v, &object.field("unsafe")));
@@ -131,7 +132,7 @@ impl Expect {
                 .number(v, &object.field("status"), 200, 599)
                 .and_then(|n| n.try_into().ok()),
         };
-        let headers = read_headers(walk, &mut object);
+        let headers = read_headers(walk, &mut object, &NEVER_ANSWERED);
         let body_contains = object
             .take("body_contains")
             .and_then(|v| walk.text(v, &object.field("body_contains"), VALUE_BYTES_MAX))
@@ -185,8 +186,13 @@ fn read_path(walk: &mut Walk, value: &Value, at: &At<'_>) -> Option<Box<str>> {
     None
 }
 
-/// Reads `headers`: names in lower case, values as a header can have them.
-fn read_headers(walk: &mut Walk, object: &mut Object<'_>) -> BTreeMap<Box<str>, Box<str>> {
+/// Reads `headers`: names in lower case, values as a header can have them; those of `refused` are
+/// refused, with what is said of them.
+fn read_headers(
+    walk: &mut Walk,
+    object: &mut Object<'_>,
+    refused: &[(HeaderName, &str)],
+) -> BTreeMap<Box<str>, Box<str>> {
     let mut headers = BTreeMap::new();
     let Some(value) = object.take("headers") else {
         return headers;
@@ -198,13 +204,14 @@ fn read_headers(walk: &mut Walk, object: &mut Object<'_>) -> BTreeMap<Box<str>, 
             continue;
         };
         let value = HeaderValue::from_str(text).ok().filter(|_| text.is_ascii());
-        match (name.parse::<HeaderName>(), value) {
-            (Ok(name), Some(_)) if FRAMING.contains(&name) => {
-                walk.note(
-                    Code::Invalid,
-                    &at,
-                    "is set by the gateway itself; leave it out",
-                );
+        let name = name.parse::<HeaderName>();
+        let why = name.as_ref().ok().and_then(|name| {
+            let refused = refused.iter().find(|(refused, _)| refused == name);
+            refused.map(|(_, why)| *why)
+        });
+        match (name, value) {
+            (Ok(_), Some(_)) if why.is_some() => {
+                walk.note(Code::Invalid, &at, why.unwrap_or_default());
             }
             (Ok(name), Some(_)) => {
                 let standing = headers.insert(Box::<str>::from(name.as_str()), text.into());
@@ -224,14 +231,24 @@ fn read_headers(walk: &mut Walk, object: &mut Object<'_>) -> BTreeMap<Box<str>, 
     headers
 }
 
-const FRAMING: [HeaderName; 6] = [
-    http::header::HOST,
-    http::header::CONTENT_LENGTH,
-    http::header::TRANSFER_ENCODING,
-    http::header::CONNECTION,
-    http::header::UPGRADE,
-    http::header::TE,
+/// What a check cannot send.
+const SET_BY_GATEWAY: [(HeaderName, &str); 6] = [
+    (
+        HOST,
+        "is set by the gateway itself; say it as the check's `host`",
+    ),
+    (CONTENT_LENGTH, OWN),
+    (TRANSFER_ENCODING, OWN),
+    (CONNECTION, OWN),
+    (UPGRADE, OWN),
+    (TE, OWN),
 ];
+const OWN: &str = "is set by the gateway itself; leave it out";
+
+/// What never arrives with an answer.
+const NEVER_ANSWERED: [(HeaderName, &str); 3] =
+    [(TRANSFER_ENCODING, HOP), (CONNECTION, HOP), (UPGRADE, HOP)];
+const HOP: &str = "belongs to one connection, and is no part of the answer; leave it out";
 
 fn read_json(walk: &mut Walk, value: &Value, at: At<'_>) -> BTreeMap<Box<str>, Value> {
     let mut json = BTreeMap::new();
