@@ -6,7 +6,12 @@
 //! what scripts read is the API's own answer as JSON or YAML, and the exit code (`exit`).
 //!
 //! This program must not know: what a change would do, or whether it may be done. The control
-//! plane says so, in its plan. Nothing is checked here but what decides how to call it.
+//! plane says so, in its plan. Nothing is checked here but what decides how to call it, and what
+//! `validate` and `import` say without one: by the model's readers, which are the control plane's.
+//!
+//! What stands in files is read by `files`, which knows at which line each field is: a problem is
+//! shown there, whoever found it. `applied` is for declarative calls what `plan` and `outcome` are
+//! for the others, and `openapi` makes services of documents of others.
 //!
 //! `ferryway demo` is the exception: it starts the two other programs and plays with them.
 

@@ -94,7 +94,7 @@ impl Screen {
 }
 
 /// A value as the JSON that is shown.
-fn json<T: Serialize>(value: &T) -> Result<String, Failure> {
+pub(crate) fn json<T: Serialize>(value: &T) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Failure::Other(format!("cannot write the answer as JSON: {error}")))?;
     Ok(text + "\n")
@@ -319,7 +319,9 @@ mod tests {
             unreachable.into(),
             refused(401, Vec::new()).into(),
             Failure::of_change(refused(422, several[..1].to_vec())),
-            Failure::of_change(refused(422, several)),
+            Failure::of_change(refused(422, several.clone())),
+            Failure::Files(several.clone()),
+            Failure::Refused(several[..1].to_vec()),
             Failure::of_change(refused(
                 409,
                 vec![problem(Severity::Error, "", "has moved on")],
@@ -345,6 +347,12 @@ mod tests {
             error: 2 problems
               error  routes[3].paths[0]: must begin with '/'  (invalid)
               warning  httpbin in production: to[0]: the group has no instance online  (invalid)
+
+            error: 2 problems
+              error  routes[3].paths[0]: must begin with '/'  (invalid)
+              warning  httpbin in production: to[0]: the group has no instance online  (invalid)
+
+            error: routes[3].paths[0]: must begin with '/'  (invalid)
 
             error: has moved on  (invalid)
         ");

@@ -4,7 +4,7 @@ use ferryway_api::client::escape;
 use ferryway_api::{Changes, Compare, ComparedService, ComparedSide, ComparedState, Version};
 use ferryway_model::{Binding, Definition, Difference, Name, Side, VersionNumber};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::apply;
 use crate::args::{Diff, ServiceVersion};
@@ -58,27 +58,52 @@ async fn groups(
         compare.items.extend(page.items);
         compare.next_cursor = page.next_cursor;
     }
+    let background = background(session, &compare).await;
     session
         .screen
-        .show(&compare, |paint| compare_text(&compare, paint))?;
+        .show(&compare, |paint| compare_text(&compare, &background, paint))?;
     Ok(compare
         .items
         .iter()
         .any(|item| item.state != ComparedState::Same))
 }
 
-fn compare_text(compare: &Compare, paint: Paint) -> String {
+/// The paths of routes that only the second group has. What cannot be read is left out.
+async fn background(session: &Session, compare: &Compare) -> Background {
+    let mut background = Background::default();
+    if !session.screen.is_for_people() {
+        return background;
+    }
+    let items = compare.items.iter();
+    let with_more = items.filter(|item| item.b.is_some() && !item.changes.routes.added.is_empty());
+    for item in with_more.take(READS_MAX) {
+        let (group, service) = (escape(&compare.b), escape(&item.service));
+        let path = format!("/gateway-groups/{group}/services/{service}/definition");
+        if let Ok(definition) = session.client.get::<Value>(&path).await {
+            background.learn_routes(&item.service, &definition);
+        }
+    }
+    background
+}
+
+fn compare_text(compare: &Compare, background: &Background, paint: Paint) -> String {
     let Compare { a, b, items, .. } = compare;
     if items.is_empty() {
         return format!("{a} and {b} run the same\n");
     }
     items
         .iter()
-        .map(|item| compared_text(item, a, b, paint))
+        .map(|item| compared_text(item, a, b, background, paint))
         .collect()
 }
 
-fn compared_text(item: &ComparedService, a: &str, b: &str, paint: Paint) -> String {
+fn compared_text(
+    item: &ComparedService,
+    a: &str,
+    b: &str,
+    background: &Background,
+    paint: Paint,
+) -> String {
     let side = |side: Option<&ComparedSide>| {
         let text = version(
             side.and_then(|side| side.version.as_deref()),
@@ -94,7 +119,7 @@ fn compared_text(item: &ComparedService, a: &str, b: &str, paint: Paint) -> Stri
         ComparedState::OnlyA => format!("{service}  {from}   in {a} only\n"),
         ComparedState::OnlyB => format!("{service}  {to}   in {b} only\n"),
     };
-    title + &changes_text(&item.changes, &item.service, &Background::default(), paint)
+    title + &changes_text(&item.changes, &item.service, background, paint)
 }
 
 /// Two versions, as scripts read it.
@@ -175,6 +200,8 @@ fn usage(what: &str) -> Failure {
 
 /// Pages of a comparison that are read, of a thousand services each.
 const PAGES_MAX: usize = 100;
+/// Definitions that are read to show paths.
+const READS_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests;

@@ -19,39 +19,67 @@ use crate::table::{self, pad, shown_width};
 
 pub(super) async fn run(session: &Session, status: Status) -> Result<Exit, Failure> {
     let Status { service, watch } = status;
-    let mut last = String::new();
+    let first = Look::take(session, service.as_ref()).await?;
+    let mut shown = first.text(service.as_ref(), session.screen.paint());
+    session.screen.show(&first, |_| shown.clone())?;
+    if !watch {
+        return Ok(Exit::Done);
+    }
+    let mut is_away = false;
     loop {
-        let mut text = String::new();
-        match &service {
-            None => {
-                let matrix = matrix(session).await?;
-                if !watch {
-                    session
-                        .screen
-                        .show(&matrix, |paint| matrix_text(&matrix, paint))?;
-                    return Ok(Exit::Done);
-                }
-                text.push_str(&matrix_text(&matrix, session.screen.paint()));
-            }
-            Some(service) => {
-                let places = places(session, service).await?;
-                if !watch {
-                    session
-                        .screen
-                        .show(&places, |paint| places_text(service, &places, paint))?;
-                    return Ok(Exit::Done);
-                }
-                text.push_str(&places_text(service, &places, session.screen.paint()));
-            }
-        }
-        if text != last {
-            if session.screen.can_redraw() && !last.is_empty() {
-                session.screen.print(&erasing(last.lines().count()))?;
-            }
-            session.screen.print(&text)?;
-            last = text;
-        }
         sleep(WATCH_PAUSE).await;
+        let look = match Look::take(session, service.as_ref()).await {
+            Ok(look) => look,
+            // A control plane that starts again is no end of watching.
+            Err(failure) if failure.exit() == Exit::Unreachable => {
+                if !is_away {
+                    session.note(&format!("{failure}; what stands above may be old"))?;
+                    // Not to be written over: the note stands below it.
+                    shown.clear();
+                }
+                is_away = true;
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        };
+        is_away = false;
+        let text = look.text(service.as_ref(), session.screen.paint());
+        if text != shown {
+            if session.screen.can_redraw() && !shown.is_empty() {
+                session.screen.print(&erasing(shown.lines().count()))?;
+            }
+            session.screen.show(&look, |_| text.clone())?;
+            shown = text;
+        }
+    }
+}
+
+/// How things stood when they were looked at.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Look {
+    /// All services in all groups.
+    All(Matrix),
+    /// One service, where it runs.
+    One(Vec<Place>),
+}
+
+impl Look {
+    async fn take(session: &Session, service: Option<&Name>) -> Result<Self, Failure> {
+        Ok(match service {
+            None => Self::All(matrix(session).await?),
+            Some(service) => Self::One(places(session, service).await?),
+        })
+    }
+
+    fn text(&self, service: Option<&Name>, paint: Paint) -> String {
+        match self {
+            Self::All(matrix) => matrix_text(matrix, paint),
+            Self::One(places) => {
+                let name = service.map_or("it", Name::as_str);
+                places_text(name, places, paint)
+            }
+        }
     }
 }
 
@@ -168,7 +196,7 @@ async fn places(session: &Session, service: &Name) -> Result<Vec<Place>, Failure
     Ok(places)
 }
 
-fn places_text(service: &Name, places: &[Place], paint: Paint) -> String {
+fn places_text(service: &str, places: &[Place], paint: Paint) -> String {
     if places.is_empty() {
         return format!("{service} runs in no group; see `ferryway publish --help`\n");
     }
@@ -204,12 +232,9 @@ fn places_text(service: &Name, places: &[Place], paint: Paint) -> String {
     text
 }
 
-fn behind_text(service: &Name, group: &str, instance: &Instance, paint: Paint) -> String {
+fn behind_text(service: &str, group: &str, instance: &Instance, paint: Paint) -> String {
     let place = format!("{} ({}) in {group}", instance.hostname, instance.id);
-    let held = instance
-        .held
-        .iter()
-        .find(|held| held.service == service.as_str());
+    let held = instance.held.iter().find(|held| held.service == service);
     match held {
         Some(held) => format!(
             "{} {place}: {}  {}\n",

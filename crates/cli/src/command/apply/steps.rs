@@ -23,10 +23,16 @@ pub(super) struct Step {
 }
 
 impl From<Planned> for Step {
+    /// A call that was only planned. One that would change nothing need not be made: it is done.
     fn from(planned: Planned) -> Self {
+        let Planned { batch, mut applied } = planned;
+        if !applied::changes_anything(&applied) {
+            applied.state = OperationState::Unchanged;
+            applied.operation = None;
+        }
         Self {
-            step: planned.batch.name,
-            applied: planned.applied,
+            step: batch.name,
+            applied,
         }
     }
 }
@@ -54,15 +60,13 @@ pub(super) async fn make(
 ) -> Result<Exit, Failure> {
     let all = planned.len();
     let mut steps: Vec<Step> = Vec::new();
-    for (n, Planned { batch, applied }) in planned.into_iter().enumerate() {
+    for (n, planned) in planned.into_iter().enumerate() {
         let is_only = all == 1;
-        if !is_only && !applied::changes_anything(&applied) {
-            steps.push(Step {
-                step: batch.name,
-                applied,
-            });
+        if !applied::changes_anything(&planned.applied) {
+            steps.push(Step::from(planned));
             continue;
         }
+        let Planned { batch, applied } = planned;
         if let (Some(name), true) = (&batch.name, session.screen.is_for_people()) {
             let documents = count(batch.own.len(), "document");
             let line = format!("step {} of {all}: {name}, {documents}", n + 1);
@@ -157,12 +161,7 @@ pub(super) fn done(session: &Session, steps: &[Step]) -> Result<Exit, Failure> {
 }
 
 fn exit(applied: &Applied) -> Exit {
-    let state = match applied.state {
-        // Nothing had to be done, and it was not.
-        OperationState::Planned if !applied::changes_anything(applied) => OperationState::Unchanged,
-        state => state,
-    };
-    outcome::exit_of(state, applied::is_refused(applied))
+    outcome::exit_of(applied.state, applied::is_refused(applied))
 }
 
 const NOTHING: &str = "nothing to do: everything is as declared already\n";

@@ -27,10 +27,13 @@ fn two_groups() {
         let compare = json!({"a": "test", "b": "production", "items": items, "next_cursor": null});
         serde_json::from_value(compare).unwrap()
     };
-    insta::assert_snapshot!(compare_text(&compare(items), Paint::PLAIN), @r#"
+    let mut background = Background::default();
+    let routes = json!({"routes": [{"name": "anything", "paths": ["/anything/*"]}]});
+    background.learn_routes("httpbin", &routes);
+    insta::assert_snapshot!(compare_text(&compare(items), &background, Paint::PLAIN), @r#"
         httpbin  1.0.1 → No Version   test → production
           ~ route user       timeout.read "60s" → "10s"
-          + route anything
+          + route anything   /anything/*
           - route old
         orders  3   in test only
           ~ route user       timeout.read "60s" → "10s"
@@ -42,7 +45,7 @@ fn two_groups() {
           - route old
         users  2.0.0   the same in test and production
     "#);
-    let nothing = compare_text(&compare(json!([])), Paint::PLAIN);
+    let nothing = compare_text(&compare(json!([])), &background, Paint::PLAIN);
     assert_eq!(nothing, "test and production run the same\n");
 }
 

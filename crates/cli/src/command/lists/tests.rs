@@ -145,6 +145,22 @@ fn registries() {
 }
 
 #[test]
+fn tokens() {
+    let token = |name: &str, expires: Value| {
+        json!({
+            "id": "01973a5e-0000-7000-8000-000000000000", "name": name, "scope": "write",
+            "created_at": AT, "created_by": "admin", "expires_at": expires,
+        })
+    };
+    let tokens = json!([token("ci", json!(AT)), token("ops", Value::Null)]);
+    insta::assert_snapshot!(shown::<Token>(tokens), @"
+        ID                                    NAME  SCOPE  EXPIRES               MADE                  MADE BY
+        01973a5e-0000-7000-8000-000000000000  ci    write  2026-11-24T08:00:00Z  2026-11-24T08:00:00Z  admin
+        01973a5e-0000-7000-8000-000000000000  ops   write  never                 2026-11-24T08:00:00Z  admin
+    ");
+}
+
+#[test]
 fn operations_and_the_audit() {
     let mut several = operation();
     let mut other = several.destinations[0].clone();
@@ -162,5 +178,33 @@ fn operations_and_the_audit() {
     insta::assert_snapshot!(shown::<AuditEntry>(entries), @"
         AT                    BY     FROM       ACTION        TARGET                OPERATION
         2026-11-24T08:00:00Z  admin  127.0.0.1  group.create  /gateway-groups/test
+    ");
+}
+
+/// What scripts get: the API's answer, a list as one page.
+#[test]
+fn as_scripts_read_it() {
+    let page = json!({
+        "items": [{
+            "name": "production", "title": "生产环境", "description": "", "labels": {"team": "core"},
+            "enforce_publishing": false, "revision": 42, "root": digest('a'),
+            "instances": {"online": 3, "offline": 0, "converged": 3},
+        }],
+        "next_cursor": null,
+    });
+    let page: ferryway_api::List<Group> = serde_json::from_value(page).unwrap();
+    let operation = operation();
+    let all = [
+        crate::screen::json(&page),
+        crate::screen::yaml(&page),
+        crate::screen::json(&operation),
+        crate::screen::yaml(&operation),
+    ];
+    let all: Vec<_> = all.into_iter().map(Result::unwrap).collect();
+    insta::assert_snapshot!(all.join("----\n"));
+    let table = table::of(&page.items, "none", Paint::PLAIN);
+    insta::assert_snapshot!(table, @"
+        NAME        TITLE     REVISION  INSTANCES
+        production  生产环境  42        3/3 ok
     ");
 }

@@ -45,8 +45,7 @@ fn a_beginning_says_what_comes_next() {
     let text = |groups: &[&str]| matrix_text(&matrix(groups, &json!([])), Paint::PLAIN);
     assert!(text(&[]).contains("ferryway group create"));
     assert!(text(&["test"]).contains("ferryway service create"));
-    let service: Name = "httpbin".parse().unwrap();
-    assert!(places_text(&service, &[], Paint::PLAIN).contains("ferryway publish"));
+    assert!(places_text("httpbin", &[], Paint::PLAIN).contains("ferryway publish"));
 }
 
 #[test]
@@ -72,8 +71,7 @@ fn one_service_and_who_is_behind() {
     let held = json!([{"service": "httpbin", "code": "check_failed", "message": "check a failed"}]);
     let behind = json!([instance("gw-1", held), instance("gw-2", json!([]))]);
     let places = [place("test", 3, json!([])), place("production", 1, behind)];
-    let service: Name = "httpbin".parse().unwrap();
-    insta::assert_snapshot!(places_text(&service, &places, Paint::PLAIN), @"
+    insta::assert_snapshot!(places_text("httpbin", &places, Paint::PLAIN), @"
         GROUP       VERSION  INSTANCES            BINDING
         test        1.0.0    3/3 ok               httpbin.org:80 weight 100
         production  1.0.0    1/3 1 held disabled  httpbin.org:80 weight 100
