@@ -1,6 +1,7 @@
 //! `ferryway`, run as a person or a script runs it, against a real control plane.
 
 mod errors;
+mod files;
 mod steering;
 mod terminal;
 mod trade;

@@ -5,4 +5,5 @@ mod empty;
 mod exact;
 mod finding;
 mod following;
+mod from_file;
 mod stage;

@@ -60,7 +60,13 @@ impl Terminal {
     /// Runs a line that must do what it says, and show all these words.
     #[track_caller]
     pub(super) fn shows(&self, line: &str, words: &[&str]) {
-        let text = self.ends(line, 0);
+        self.says(line, 0, words);
+    }
+
+    /// Runs a line that must end with this code, and say all this.
+    #[track_caller]
+    pub(super) fn says(&self, line: &str, code: i32, words: &[&str]) {
+        let text = self.ends(line, code);
         for word in words {
             assert!(text.contains(word), "{word:?} of {line}:\n{text}");
         }
@@ -75,8 +81,11 @@ impl Terminal {
             .unwrap_or_else(|error| panic!("{line}: {error}: {}", outcome.stdout))
     }
 
-    /// Puts a file where commands are run.
+    /// Puts a file where commands are run, or in a folder below.
     pub(super) fn write(&self, name: &str, text: &str) {
-        fs::write(self.folder.path().join(name), text).expect("a file can be written");
+        let path = self.folder.path().join(name);
+        let folder = path.parent().expect("it is in a folder");
+        fs::create_dir_all(folder).expect("a folder can be made");
+        fs::write(path, text).expect("a file can be written");
     }
 }
