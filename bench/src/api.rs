@@ -96,6 +96,38 @@ impl Api {
         })
     }
 
+    /// Sends a change of what groups run, as `/gateway-groups/test/sync`, and reads the operation
+    /// that it is answered with, which may be under way.
+    ///
+    /// # Errors
+    ///
+    /// No answer, or a refusal.
+    pub async fn change(&mut self, path: &str, body: &Value) -> Outcome<Published> {
+        let ask = self.request("POST", path, body);
+        let start = Instant::now();
+        let reply = self.connection.exchange(&ask).await?;
+        let answered_after = start.elapsed();
+        let expect = if reply.status == 202 { 202 } else { 200 };
+        let operation = serde_json::from_slice(&accepted(path, reply, expect)?)?;
+        Ok(Published {
+            answered_after,
+            operation,
+        })
+    }
+
+    /// Reads the resource at a path; says how long that took, to the last byte.
+    ///
+    /// # Errors
+    ///
+    /// No answer, or another one than 200.
+    pub async fn get(&mut self, path: &str) -> Outcome<(Duration, Vec<u8>)> {
+        let ask = request("GET", &self.host, &format!("/api/v1{path}"), "", b"");
+        let start = Instant::now();
+        let reply = self.connection.exchange(&ask).await?;
+        let took = start.elapsed();
+        Ok((took, accepted(path, reply, 200)?))
+    }
+
     async fn call(&mut self, method: &str, path: &str, body: &Value, expect: u16) -> Outcome<()> {
         let ask = self.request(method, path, body);
         let reply = self.connection.exchange(&ask).await?;

@@ -7,6 +7,8 @@
 //! - `compare`: a gateway instance beside nginx and haproxy, in CPU time per request.
 //! - `publish`: a control plane and one instance; how long a change takes to be applied, what of
 //!   that is the disk's, how much memory both take, how fast an instance starts.
+//! - `api`: the control plane with a large store and many instances: reads while it is written to,
+//!   what a sync costs, memory, how fast it starts.
 //! - `reload`: what requests notice of changes. A failed one ends the run.
 //!
 //! A run prints one markdown document ([`Report`]) that names the machine, the versions and the

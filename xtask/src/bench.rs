@@ -46,7 +46,7 @@ struct Benchmark {
     saves: bool,
 }
 
-const BENCHMARKS: [Benchmark; 4] = [
+const BENCHMARKS: [Benchmark; 5] = [
     Benchmark {
         name: "find",
         helpers: &[],
@@ -61,6 +61,12 @@ const BENCHMARKS: [Benchmark; 4] = [
     },
     Benchmark {
         name: "publish",
+        helpers: &[],
+        programs: true,
+        saves: true,
+    },
+    Benchmark {
+        name: "api",
         helpers: &[],
         programs: true,
         saves: true,

@@ -67,7 +67,7 @@ usage: cargo xtask COMMAND
   test [--long] [ARGS]    bring what the tests need and run them all, doctests too. ARGS go to
                           `cargo nextest run` (`-p PACKAGE`, a part of a name) and narrow the run;
                           doctests are then left out. --long: more cases, more patience.
-  bench NAME [ARGS]       build with --release and run one benchmark: find, compare, publish or
-                          reload; or all of them. It prints a report; ARGS are its own. --save
-                          keeps the report of publish and reload in bench/results
+  bench NAME [ARGS]       build with --release and run one benchmark: find, compare, publish,
+                          api or reload; or all of them. It prints a report; ARGS are its own.
+                          --save keeps the report in bench/results, of all but find
   ci                      all that a change must pass, the tests last";
