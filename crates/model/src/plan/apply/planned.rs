@@ -18,7 +18,7 @@ use crate::meta::Meta;
 use crate::name::Name;
 use crate::registry::Registry;
 
-/// What an [`Apply`] would do.
+/// What an [`Apply`](super::Apply) would do.
 #[derive(Clone, Debug)]
 pub struct ApplyPlan {
     /// What would become of what groups run, and everything that is wrong.
