@@ -169,10 +169,13 @@ impl World {
             }
             Trouble::Full => {
                 let number = self.an_instance();
-                self.trace.note("full", Host::Instance(number), "");
-                self.shared.invariants.is_full(Host::Instance(number));
-                self.instances[number].platter.fill(true);
-                self.later(Duration::from_secs(15), Undo::Full(number));
+                // Somebody makes room before a program is started again.
+                if self.instances[number].running.is_some() {
+                    self.trace.note("full", Host::Instance(number), "");
+                    self.shared.invariants.is_full(Host::Instance(number));
+                    self.instances[number].platter.fill(true);
+                    self.later(Duration::from_secs(15), Undo::Full(number));
+                }
             }
             Trouble::Confirm => self.confirm_shrink(),
         }

@@ -34,6 +34,9 @@ struct Known {
 
 #[derive(Default)]
 struct Instance {
+    /// What it started from, if that is an export: the root there is that of what ran, and not of
+    /// what the revision stands for.
+    exported: Option<Position>,
     /// Where it stood last, since its start.
     effective: Option<Position>,
     /// What it has said would survive a loss of power.
@@ -78,7 +81,9 @@ impl Invariants {
         self.trace.holds(is_there, || {
             format!("{host} has lost content of what it ran")
         });
+        instance.exported = None;
         if opened.source == Source::LastGood {
+            instance.exported = effective.map(|effective| effective.position);
             // After crashes, or with a disk that is full: older, and without holds.
             instance.durable = None;
             instance.rejected.clear();
@@ -195,6 +200,7 @@ impl Invariants {
         let mut known = self.lock();
         let instance = known.instances.entry(host).or_default();
         let before = instance.effective.replace(effective);
+        let is_exported = instance.exported == Some(effective);
         drop(known);
         if let Some(before) = before.filter(|it| it.epoch == effective.epoch) {
             self.trace.holds(before.revision <= effective.revision, || {
@@ -212,7 +218,7 @@ impl Invariants {
             return;
         };
         let arrived = (desired.epoch, desired.revision) == (effective.epoch, effective.revision);
-        if arrived && self.store.is_unique(group, &desired) {
+        if arrived && !is_exported && self.store.is_unique(group, &desired) {
             self.differs_only_in_holds(host, &published.after, status, table);
         }
         if status.converged {

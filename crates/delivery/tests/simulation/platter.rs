@@ -238,18 +238,16 @@ impl StorageBackend for Spinning {
     fn sync_data(&self) -> io::Result<()> {
         let mut image = lock(&self.0);
         image.burn()?;
-        let Image {
-            bytes,
-            synced,
-            unsynced,
-            ..
-        } = &mut *image;
-        for written in unsynced.drain(..) {
+        let written = std::mem::take(&mut image.unsynced);
+        if image.lost.is_some() {
+            // Nothing reaches it any more.
+            return Ok(());
+        }
+        for written in written {
             match written {
-                Written::Length(length) => synced.resize(length, 0),
+                Written::Length(length) => image.synced.resize(length, 0),
                 Written::At(offset, data) => {
-                    let end = offset + data.len();
-                    synced[offset..end].copy_from_slice(&bytes[offset..end]);
+                    image.synced[offset..offset + data.len()].copy_from_slice(&data);
                 }
             }
         }
