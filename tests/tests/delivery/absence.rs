@@ -28,7 +28,7 @@ fn move_to(site: &Site, version: &str, path: &str) -> Value {
 }
 
 #[track_caller]
-fn wait_connected(site: &Site) {
+pub(super) fn wait_connected(site: &Site) {
     eventually(RECONNECT_TIME_MAX, "the gateway's connection", || {
         let status = site.gateway.status();
         (status["control"]["connected"] == true).then_some(())

@@ -6,7 +6,7 @@ use std::path::Path;
 use ferryway_testkit::{START_TIME_MAX, eventually};
 use serde_json::{Value, json};
 
-use super::absence::RECONNECT_TIME_MAX;
+use super::absence::{RECONNECT_TIME_MAX, wait_connected};
 use crate::calls::{items, refused, service};
 use crate::site::{GROUP, Site};
 
@@ -53,6 +53,8 @@ fn a_word_is_kept_for_an_instance_that_is_away() {
     site.control.program().kill();
     copy(site.control.data_dir(), backup.path());
     site.control.start_again();
+    // An operation waits for the instances that are there when it begins.
+    wait_connected(&site);
     for name in SERVICES {
         site.serve(&service(name, &[("all", &format!("/{name}"))]));
     }
