@@ -1,5 +1,6 @@
 //! `ferryway`, run as a person or a script runs it, against a real control plane.
 
+mod bad_input;
 mod errors;
 mod files;
 mod steering;

@@ -2,6 +2,7 @@
 
 mod control;
 mod drain;
+mod flags;
 mod folders;
 mod run;
 mod sockets;

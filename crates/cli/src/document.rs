@@ -16,13 +16,19 @@ pub(crate) fn read(path: &Path) -> Result<Source, Failure> {
     files::document(path, FILE_BYTES_MAX)
 }
 
-/// Gives a body the name that the command line has; one that it has already stays, so that the
-/// control plane can find that the two differ.
-pub(crate) fn named(mut body: Value, name: Option<&str>) -> Value {
+/// Gives a body the name that the command line has. One that it has already must be the same: of
+/// two names neither is surely meant.
+pub(crate) fn named(mut body: Value, name: Option<&str>) -> Result<Value, Failure> {
     if let (Value::Object(fields), Some(name)) = (&mut body, name) {
-        fields.entry("name").or_insert_with(|| name.into());
+        let own = fields.entry("name").or_insert_with(|| name.into());
+        if own != name {
+            return Err(Failure::Usage(format!(
+                "the file has the name {own}, the command line {name:?}; leave one out or make \
+                 them equal"
+            )));
+        }
     }
-    body
+    Ok(body)
 }
 
 /// The name in a body.
@@ -164,9 +170,19 @@ mod tests {
 
     #[test]
     fn names_from_the_command_line() {
-        assert_eq!(named(json!({}), Some("a")), json!({"name": "a"}));
-        assert_eq!(named(json!({"name": "b"}), Some("a")), json!({"name": "b"}));
-        assert_eq!(named(json!([]), Some("a")), json!([]));
+        let check = |body: Value, name, expect: Value| {
+            assert_eq!(named(body, name).expect("is named"), expect);
+        };
+        check(json!({}), Some("a"), json!({"name": "a"}));
+        check(json!({"name": "b"}), None, json!({"name": "b"}));
+        check(json!({"name": "b"}), Some("b"), json!({"name": "b"}));
+        check(json!([]), Some("a"), json!([]));
+        let two = named(json!({"name": "b"}), Some("a")).expect_err("there are two names");
+        assert!(
+            two.to_string()
+                .contains("the name \"b\", the command line \"a\""),
+            "{two}"
+        );
         assert_eq!(name_in(&json!({"name": "b"})).unwrap(), "b");
         assert!(name_in(&json!({})).is_err());
     }

@@ -20,10 +20,10 @@ const GRACE: Duration = Duration::from_secs(10);
 /// # Errors
 /// A sentence for people: what could not be done, on which thing, what to do.
 pub fn run(settings: &Settings) -> Result<(), String> {
+    let _level = telemetry::init("info").map_err(|error| whole(&error))?;
     if settings.check {
         return Ok(());
     }
-    let _level = telemetry::init("info").map_err(|error| whole(&error))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("control")

@@ -115,6 +115,11 @@ impl Flags {
                 ));
             }
         }
+        if api == delivery && api.port() != 0 {
+            return Err(format!(
+                "--api and --delivery are both {api}; give them different ports"
+            ));
+        }
         Ok(Settings {
             api,
             delivery,
@@ -178,6 +183,7 @@ mod tests {
             "--data-dir d --store etcd://a:2379",
             Err("no etcd store yet"),
         );
+        check("--data-dir d --delivery 127.0.0.1:7080", Err("are both"));
         check("--data-dir d --store redis", Err("no store"));
         check("--data-dir d --join", Err("--join"));
     }

@@ -124,8 +124,10 @@ impl Syntax {
         let what = if let Some(rest) = what.strip_prefix("duplicate mapping key: ") {
             let key = rest.split_once(", set ").map_or(rest, |(key, _)| key);
             format!("the key {key} is given twice")
-        } else if what.starts_with("budget breached: Depth") {
+        } else if what.starts_with("budget breached: Depth") || what == "recursion limit exceeded" {
             format!("nested deeper than {DEPTH_MAX} levels")
+        } else if what.starts_with("budget breached: RecordedAnchor") {
+            "its aliases repeat too much; write out what they stand for".to_owned()
         } else {
             what.to_owned()
         };

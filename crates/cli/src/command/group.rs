@@ -53,7 +53,7 @@ async fn create(
 ) -> Result<Exit, Failure> {
     let group: Group = if let Some(file) = &document.file {
         let source = document::read(file)?;
-        let body = document::named(source.value().clone(), name);
+        let body = document::named(source.value().clone(), name)?;
         let posted = session.client.post::<Group>(ALL, &body).await;
         posted.map_err(|error| source.blame(error.into()))?
     } else {

@@ -55,7 +55,7 @@ async fn create(
 ) -> Result<Exit, Failure> {
     let source = document.file.as_deref().map(document::read).transpose()?;
     let body = match &source {
-        Some(source) => document::named(source.value().clone(), name.map(AsRef::as_ref)),
+        Some(source) => document::named(source.value().clone(), name.map(AsRef::as_ref))?,
         None => from_flags(name, fields)?,
     };
     let name = document::name_in(&body)?;
@@ -99,7 +99,7 @@ fn from_flags(name: Option<&Name>, fields: RegistryFields) -> Result<Value, Fail
     };
     let body = serde_json::to_value(body)
         .map_err(|error| Failure::Other(format!("cannot write the registry: {error}")))?;
-    Ok(document::named(body, name.map(AsRef::as_ref)))
+    document::named(body, name.map(AsRef::as_ref))
 }
 
 fn all(group: &Name) -> String {

@@ -88,7 +88,7 @@ async fn get(
 
 async fn create(session: &Session, name: Option<&Name>, file: &Path) -> Result<Exit, Failure> {
     let source = document::read(file)?;
-    let body = document::named(source.value().clone(), name.map(AsRef::as_ref));
+    let body = document::named(source.value().clone(), name.map(AsRef::as_ref))?;
     let posted = session.client.post(ALL, &body).await;
     let service: Service = posted.map_err(|error| source.blame(error.into()))?;
     made(session, &service, &body)

@@ -51,6 +51,8 @@ fn what_is_refused_and_where() {
     refused("a:\n- b\n c: d\n", "3:3", "not allowed");
     let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
     refused(&deep, "1:41", "deeper than 40");
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    refused(&deep, "1:256", "deeper than 40");
     let nest = |inner: &str| format!("{}{inner}{}", "[".repeat(20), "]".repeat(20));
     let aliases = format!("a: &a {}\nb: {}\n", nest("x"), nest("*a"));
     refused(&aliases, "2:24", "deeper than 40");

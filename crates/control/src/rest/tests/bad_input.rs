@@ -1,9 +1,13 @@
 //! Bad input: each row is a call that must be refused, what it is answered, and a part of the
 //! sentence that says what to do. After each, everything that the API shows is as it was.
 
+mod bindings;
 mod bodies;
-mod content;
 mod limits;
+mod names;
+mod paths;
+mod predicates;
+mod values;
 mod wire;
 
 use super::*;
