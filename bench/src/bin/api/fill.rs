@@ -31,6 +31,8 @@ pub(crate) async fn all(
     let node = upstream::start(tasks).await?;
     publish_all(api, content, node, tasks).await?;
     eprintln!("published to the first group: {:?}", start.elapsed());
+    // Another connection: the one above has been silent for longer than is waited for.
+    let mut caller = Api::open(api).await?;
     let services: Vec<String> = (0..content.services).map(content::name).collect();
     for some in services.chunks(SERVICES_IN_CALL_MAX) {
         sync(&mut caller, some, groups, node).await?;
