@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use ferryway_runtime::Tasks;
+use socket2::{SockFilter, SockRef};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::{mpsc, watch};
@@ -163,6 +164,8 @@ async fn work(
         () = accept(worker, &listener, port) => {}
         _ = orders.wait_for(|order| *order >= Order::Drain) => {}
     }
+    turn_away(&listener);
+    let _ = timeout(HANDSHAKE_TIME_MAX, accept(worker, &listener, port)).await;
     let listener = listener.into_std()?;
     accept_what_waits(worker, &listener, port);
     drop(listener);
@@ -191,6 +194,27 @@ async fn accept(worker: &Rc<Worker>, listener: &TcpListener, port: u16) {
                 let _ = timeout(ACCEPT_PAUSE, worker.freed()).await;
             }
         }
+    }
+}
+
+/// Lets nobody new in by a listener that is about to close. A connection that the kernel takes
+/// between the last `accept` and the close is reset, and its client believed to be connected; one
+/// whose SYN is dropped asks again, and is refused.
+fn turn_away(listener: &TcpListener) {
+    // In a filter of a TCP socket, offsets count from the TCP header. See `packet(7)`, and
+    // `Documentation/networking/filter.rst` of the kernel.
+    const FLAGS: u32 = 13;
+    const SYN: u32 = 0x02;
+    const ACK: u32 = 0x10;
+    let drop_syn = [
+        SockFilter::new(0x30, 0, 0, FLAGS),     // load the byte
+        SockFilter::new(0x54, 0, 0, SYN | ACK), // and
+        SockFilter::new(0x15, 0, 1, SYN),       // a SYN, and no answer to one:
+        SockFilter::new(0x06, 0, 0, 0),         // keep nothing of it
+        SockFilter::new(0x06, 0, 0, u32::MAX),  // else keep all
+    ];
+    if let Err(error) = SockRef::from(listener).attach_filter(&drop_syn) {
+        tracing::warn!(%error, "a listener closes while clients connect; some may be reset");
     }
 }
 
@@ -245,5 +269,7 @@ fn is_the_connections(error: &io::Error) -> bool {
 
 /// How long accepting rests when the process is out of something.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long clients that have begun to connect get to end their handshake before a listener closes.
+const HANDSHAKE_TIME_MAX: Duration = Duration::from_millis(200);
 /// Connections accepted at most from the backlog of a listener that closes.
 const BACKLOG_MAX: usize = 4_096;
