@@ -1,6 +1,8 @@
 //! What an instance's database lies on.
 
 use std::fmt;
+use std::fs;
+use std::io;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,6 +22,12 @@ pub trait Medium: fmt::Debug + Send + Sync + 'static {
     /// When it is in use, when it is damaged, or when the medium refuses.
     fn open(&self, path: &Path) -> Result<Database, DiskError>;
 
+    /// All bytes of the database at this path, as they are.
+    ///
+    /// # Errors
+    /// When there is none, or when it cannot be read.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
     /// Does work that may wait for the medium, where it keeps nobody else waiting.
     fn run(&self, work: Box<dyn FnOnce() + Send>) -> Working;
 }
@@ -34,6 +42,10 @@ pub struct Files;
 impl Medium for Files {
     fn open(&self, path: &Path) -> Result<Database, DiskError> {
         open::open_database(path)
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        fs::read(path)
     }
 
     fn run(&self, work: Box<dyn FnOnce() + Send>) -> Working {

@@ -180,7 +180,7 @@ fn find(dir: &Path, medium: &dyn Medium, now: Timestamp, known: bool) -> Result<
                 error = &error as &dyn Error,
                 "the database cannot be opened for writing; goes on without it"
             );
-            let (loaded, content) = copy::load(&path);
+            let (loaded, content) = copy::load(medium, &path);
             Ok(Found {
                 db: None,
                 unmade: Some(error),

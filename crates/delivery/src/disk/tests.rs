@@ -531,6 +531,10 @@ impl Medium for MayBeFull {
         Files.open(path)
     }
 
+    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
+        Files.read(path)
+    }
+
     fn run(&self, work: Box<dyn FnOnce() + Send>) -> Working {
         Files.run(work)
     }

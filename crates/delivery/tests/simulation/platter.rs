@@ -106,10 +106,15 @@ impl Platter {
         let mut state = self.state();
         let bytes = {
             let mut image = lock(&state.image);
-            match (image.lost.take(), ends) {
-                (Some(lost), _) => lost,
+            match (&image.lost, ends) {
+                (Some(lost), _) => lost.clone(),
                 (None, Ends::Killed) => image.bytes.clone(),
-                (None, Ends::Dark) => image.after_loss(),
+                (None, Ends::Dark) => {
+                    // What the program still does while it is taken down reaches nothing.
+                    let left = image.after_loss();
+                    image.lost = Some(left.clone());
+                    left
+                }
             }
         };
         let image = Image {
@@ -196,6 +201,10 @@ impl Medium for Spinning {
             .set_check_integrity_on_open(true)
             .create_with_backend(backend)?;
         Ok(database)
+    }
+
+    fn read(&self, _path: &Path) -> io::Result<Vec<u8>> {
+        Ok(lock(&self.0).bytes.clone())
     }
 
     fn run(&self, work: Box<dyn FnOnce() + Send>) -> Working {
