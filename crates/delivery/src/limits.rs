@@ -6,6 +6,11 @@ use std::time::Duration;
 pub const ENTRIES_MAX: usize = 200_000;
 /// Largest transaction that an agent takes, all parts together, plain, in bytes.
 pub const TRANSACTION_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Most bytes of content that one step of an agent gets, plain: all that a view names, where the
+/// agent has nothing. What is beyond them is held.
+pub const CONTENT_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Most bytes that the transactions take which wait in an agent, about.
+pub const QUEUE_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Most transactions that wait in an agent while one is applied. What comes on top is left to a
 /// reconcile.
 pub const QUEUE_MAX: usize = 256;

@@ -14,6 +14,7 @@ use ferryway_model::{
 use ferryway_proto::{Fault, Stage};
 
 use crate::candidate::Service;
+use crate::limits::CONTENT_BYTES_MAX;
 
 /// The content of an entry, parsed and checked.
 #[derive(Debug)]
@@ -161,7 +162,10 @@ fn load_service(
 
 fn bytes(digest: Digest, content: &Content) -> Result<&[u8], Vec<Problem>> {
     content.get(&digest).map(|bytes| &**bytes).ok_or_else(|| {
-        let message = format!("the control plane has no content for {digest}");
+        let message = format!(
+            "there is no content for {digest}: the control plane has none that is whole, or all \
+             that came with it is more than {CONTENT_BYTES_MAX} bytes"
+        );
         vec![Problem::new(Code::Invalid, "", message)]
     })
 }

@@ -5,7 +5,7 @@
 //! the frames of one transaction, which are shared. An instance that does not read costs nobody
 //! anything: its cursor falls out of the log.
 
-mod codec;
+pub(crate) mod codec;
 mod fetch;
 mod incoming;
 mod rpc;

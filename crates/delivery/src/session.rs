@@ -27,13 +27,13 @@ mod tests;
 mod unsaid;
 mod warnings;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferryway_model::{Name, SCHEMA, View};
+use ferryway_model::{Key, Name, SCHEMA, View};
 use ferryway_proto::limits::BLOB_BYTES_MAX;
-use ferryway_proto::{AgentMessage, Hello, Limits, PROTOCOL, Position, Source, Status};
+use ferryway_proto::{AgentMessage, Fault, Hello, Limits, PROTOCOL, Position, Source, Status};
 use ferryway_runtime::{Backoff, Random};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -59,6 +59,8 @@ pub struct Session {
     /// What the control plane has said, at the end of the queue.
     desired: View,
     desired_at: Option<Position>,
+    /// Entries of it that cannot be read.
+    unreadable: BTreeMap<Key, Fault>,
     /// What runs.
     effective: View,
     effective_at: Option<Position>,
@@ -143,6 +145,7 @@ impl Session {
             link: Link::Offline,
             desired: View::empty(),
             desired_at: None,
+            unreadable: BTreeMap::new(),
             effective: View::empty(),
             effective_at: None,
             holds: Holds::default(),

@@ -24,10 +24,15 @@ pub(crate) enum Variant {
     Unreadable(u8),
     /// Its binding names a registry that is not there.
     Dangling,
+    /// Its entry has a form that comes after this build's: the tests' wires make it so.
+    Newer(u8),
 }
 
 /// The port of a node that the tests' installers reject.
 pub(crate) const BAD_PORT: u16 = 666;
+
+/// The version of a service whose entry has a form that comes after this build's.
+pub(crate) const NEWER: &str = "9.9.9";
 
 pub(crate) fn name(text: &str) -> Name {
     text.parse().expect("is a name")
@@ -47,6 +52,7 @@ pub(crate) fn service(name: &Name, variant: Variant) -> (Entry, [Bytes; 2]) {
         Variant::Bad(n) => (format!("/bad/{n}"), BAD_PORT),
         Variant::Unreadable(n) => (format!("/unreadable/{n}"), 80),
         Variant::Dangling => ("/dangling".to_owned(), 80),
+        Variant::Newer(n) => (format!("/newer/{n}"), 80),
     };
     let mut body = json!({"name": name, "routes": [{"name": "r", "paths": [path]}]});
     if let Variant::Checked(_) = variant {
@@ -55,7 +61,11 @@ pub(crate) fn service(name: &Name, variant: Variant) -> (Entry, [Bytes; 2]) {
     let definition = Definition::parse(&body, None).expect("is a definition");
     let body = match variant {
         Variant::Dangling => json!({"discovery": {"registry": "nowhere", "service": "a.b"}}),
-        Variant::Good(_) | Variant::Checked(_) | Variant::Bad(_) | Variant::Unreadable(_) => {
+        Variant::Good(_)
+        | Variant::Checked(_)
+        | Variant::Bad(_)
+        | Variant::Unreadable(_)
+        | Variant::Newer(_) => {
             json!({"nodes": [{"host": "127.0.0.1", "port": port}]})
         }
     };
@@ -65,8 +75,12 @@ pub(crate) fn service(name: &Name, variant: Variant) -> (Entry, [Bytes; 2]) {
         definition = [&definition[..], b" "].concat().into();
     }
     let binding = Bytes::from(binding.bytes.into_vec());
+    let version = match variant {
+        Variant::Newer(_) => NEWER,
+        _ => "1.0.0",
+    };
     let entry = ServiceEntry {
-        version: Some("1.0.0".parse().expect("is a version")),
+        version: Some(version.parse().expect("is a version")),
         definition: Digest::of(&definition),
         binding: Digest::of(&binding),
         enabled: true,

@@ -25,6 +25,11 @@ impl DecodeError {
         self
     }
 
+    /// What is wrong there.
+    pub(crate) fn why(&self) -> &str {
+        &self.why
+    }
+
     /// The field, from the outermost message on, as `transaction.upserts[3].service.version`.
     #[must_use]
     pub fn field(&self) -> &str {

@@ -6,8 +6,8 @@
 //! [`ControlMessage`], which hold names, digests and positions that have been checked. Decoding
 //! takes every message apart completely, so a new field of the contract is a compile error here
 //! until somebody has decided what it means; a value that is missing, out of bounds or unknown is a
-//! [`DecodeError`] that names its field. What a build cannot do it refuses: nothing is dropped in
-//! silence.
+//! [`DecodeError`] that names its field, or, where it is known which entry of a view it is about, an
+//! [`Unreadable`] entry. What a build cannot do it refuses: nothing is dropped in silence.
 //!
 //! This crate must not know: sockets, tasks, the disk, what a session does with a message, and what
 //! definitions and bindings say. They are bytes here.
@@ -28,6 +28,7 @@ pub use blob::{Blob, Encoding};
 pub use control::{
     Cause, ControlMessage, GoAway, Heartbeat, Part, Resume, Retry, Transaction, Welcome,
 };
+pub use entry::Unreadable;
 pub use error::DecodeError;
 pub use fetch::{Chunk, FetchRequest};
 pub use hello::{Hello, Limits, Source};

@@ -9,7 +9,8 @@ use crate::error::DecodeError;
 use crate::read::{digest, required, uuid};
 use crate::wire;
 
-/// Which history revisions belong to: the identity of a store, and how often it was restored.
+/// Which history revisions belong to: the identity of a store, and a number that rises with
+/// each restore of it.
 ///
 /// Epochs have no order. Another epoch means that revisions cannot be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

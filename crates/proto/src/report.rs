@@ -83,8 +83,11 @@ pub struct Nack {
     pub transaction: Revision,
     /// What the instance runs.
     pub effective: Option<Position>,
-    /// Why; at most [`FAULTS_MAX`].
+    /// Why; at most [`FAULTS_MAX`]. Where there are more, several messages tell of the transaction,
+    /// and only the last has an `effective` position that covers it.
     pub faults: Vec<Fault>,
+    /// How many faults no message tells of.
+    pub cut: u32,
 }
 
 /// What an instance runs, told with each heartbeat.
@@ -233,11 +236,13 @@ impl From<Nack> for wire::Nack {
             transaction,
             effective,
             faults,
+            cut,
         } = nack;
         Self {
             transaction: transaction.0,
             effective: effective.map(Into::into),
             faults: faults.into_iter().map(Into::into).collect(),
+            cut,
         }
     }
 }
@@ -250,11 +255,13 @@ impl TryFrom<wire::Nack> for Nack {
             transaction,
             effective,
             faults,
+            cut,
         } = nack;
         Ok(Self {
             transaction: Revision(transaction),
             effective: position_or_none("effective", effective)?,
             faults: list("faults", faults, FAULTS_MAX, Fault::try_from)?,
+            cut,
         })
     }
 }

@@ -212,16 +212,24 @@ fn reconcile() -> impl Strategy<Value = Reconcile> {
 }
 
 fn agent_message() -> impl Strategy<Value = AgentMessage> {
-    let nack = (any::<u64>(), option::of(position()), vec(fault(), 0..4));
+    let nack = (
+        any::<u64>(),
+        option::of(position()),
+        vec(fault(), 0..4),
+        any::<u32>(),
+    );
     let status = (positions(), vec(held(), 0..4), any::<u32>());
     prop_oneof![
         hello().prop_map(|hello| AgentMessage::Hello(Box::new(hello))),
         ack().prop_map(AgentMessage::Ack),
-        nack.prop_map(|(revision, effective, faults)| AgentMessage::Nack(Nack {
-            transaction: Revision(revision),
-            effective,
-            faults,
-        })),
+        nack.prop_map(
+            |(revision, effective, faults, cut)| AgentMessage::Nack(Nack {
+                transaction: Revision(revision),
+                effective,
+                faults,
+                cut,
+            })
+        ),
         status.prop_map(
             |((desired, effective), holds, held)| AgentMessage::Status(Status {
                 desired,
@@ -305,6 +313,7 @@ fn transaction() -> impl Strategy<Value = Transaction> {
                         cause: Cause::Reconcile,
                         part,
                         upserts,
+                        unreadable: BTreeMap::new(),
                         removals: BTreeSet::new(),
                         blobs,
                         buckets: buckets.into_keys().collect(),
@@ -321,6 +330,7 @@ fn transaction() -> impl Strategy<Value = Transaction> {
                         .filter(|k| !upserts.contains_key(k))
                         .collect(),
                     upserts,
+                    unreadable: BTreeMap::new(),
                     blobs,
                     buckets: BTreeSet::new(),
                     confirmed: false,
@@ -416,6 +426,8 @@ fn good() -> wire::Transaction {
             candidate: None,
             rollout: None,
         })),
+        kind: wire::Kind::Service.into(),
+        digest: Bytes::copy_from_slice(good_entry().digest().as_bytes()),
     };
     wire::Transaction {
         from: Some(1),
@@ -426,6 +438,86 @@ fn good() -> wire::Transaction {
         upserts: vec![entry],
         ..wire::Transaction::default()
     }
+}
+
+fn good_entry() -> Entry {
+    Entry::Service(ServiceEntry {
+        version: Some("1.0.0".parse().expect("is a version")),
+        definition: Digest::from_bytes([1; 32]),
+        binding: Digest::from_bytes([2; 32]),
+        enabled: true,
+        candidate: None,
+        rollout: None,
+    })
+}
+
+/// An entry that cannot be read is known by its name and its digest, and comes back as it was.
+#[track_caller]
+fn unreadable(spoil: impl FnOnce(&mut wire::Transaction), stage: Stage, expect: &str) {
+    let mut transaction = good();
+    spoil(&mut transaction);
+    let message = wire::ControlMessage {
+        message: Some(wire::control_message::Message::Transaction(
+            transaction.clone(),
+        )),
+    };
+    let Ok(ControlMessage::Transaction(read)) = ControlMessage::decode(message) else {
+        unreachable!("the transaction can be read");
+    };
+    let key = Key::service(&"httpbin".parse().expect("is a name"));
+    assert_eq!(read.upserts.len(), 0);
+    let fault = &read.unreadable[&key].fault;
+    assert_eq!((&fault.key, fault.stage), (&key, stage));
+    assert_eq!(
+        fault
+            .digest
+            .map(|digest| *digest.as_bytes())
+            .as_ref()
+            .map(|bytes| &bytes[..]),
+        Some(&transaction.upserts[0].digest[..])
+    );
+    assert_eq!(format!("{} {}", fault.path, fault.detail).trim(), expect);
+    let back: wire::Transaction = read.into();
+    assert_eq!(back, transaction);
+}
+
+#[test]
+fn what_this_build_cannot_read_is_known_by_its_name() {
+    unreadable(
+        |t| t.upserts[0].schema = 2,
+        Stage::Schema,
+        "schema is 2; this build knows 1",
+    );
+    // As what comes from a build that has more kinds of content.
+    unreadable(
+        |t| t.upserts[0].content = None,
+        Stage::Schema,
+        "has no content that this build knows",
+    );
+    unreadable(
+        |t| service(t).rollout = Some(wire::Rollout::default()),
+        Stage::Schema,
+        "service.rollout is set, but this build cannot take part in a rollout",
+    );
+    // As what comes from a build that has more fields.
+    unreadable(
+        |t| t.upserts[0].digest = vec![3; 32].into(),
+        Stage::Schema,
+        "says something that this build does not know",
+    );
+    unreadable(
+        |t| service(t).binding = Bytes::new(),
+        Stage::Decode,
+        "service.binding is 0 bytes long; must be 32",
+    );
+    unreadable(
+        |t| {
+            let registry = wire::RegistryEntry::default();
+            t.upserts[0].content = Some(wire::entry::Content::Registry(registry));
+        },
+        Stage::Decode,
+        "kind is service, but the content is not",
+    );
 }
 
 #[track_caller]
@@ -476,24 +568,16 @@ fn refusals_name_the_field() {
         "buckets and confirmed belong to a reconcile",
     );
     refused(
-        |t| t.upserts[0].schema = 2,
-        "upserts[0].schema is 2; this build knows 1",
+        |t| t.upserts[0].digest = Bytes::new(),
+        "upserts[0].digest is 0 bytes long; must be 32",
     );
     refused(
-        |t| t.upserts[0].content = None,
-        "upserts[0].content is missing",
+        |t| t.upserts[0].kind = 99,
+        "upserts[0].kind is 99, which this build does not know",
     );
     refused(
         |t| t.upserts[0].name = "No".to_owned(),
         "upserts[0].name must be 1 to 63 of a-z, 0-9 and '-', beginning and ending with a letter or digit",
-    );
-    refused(
-        |t| service(t).binding = Bytes::new(),
-        "upserts[0].service.binding is 0 bytes long; must be 32",
-    );
-    refused(
-        |t| service(t).rollout = Some(wire::Rollout::default()),
-        "upserts[0].service.rollout is set, but this build cannot take part in a rollout",
     );
     refused(
         |t| t.upserts.push(t.upserts[0].clone()),

@@ -161,6 +161,10 @@ impl Memory {
 
     /// An instance has rejected a transaction.
     pub(super) fn refused(&mut self, peer: &Peer, nack: &Nack, at: Timestamp) {
+        let unnamed = match nack.cut {
+            0 => Vec::new(),
+            _ => self.services_of(&peer.group, nack.transaction),
+        };
         let Some(instance) = self.instance_of(peer) else {
             return;
         };
@@ -172,6 +176,11 @@ impl Memory {
         instance
             .held
             .extend(services.map(|fault| (fault.key.name.clone(), fault.into())));
+        // What no message names may be among what was left out.
+        for name in unnamed {
+            let held = instance.held.entry(name);
+            held.or_insert_with(|| Held::left_out(nack.cut));
+        }
         self.report(&peer.group, &peer.instance.to_string(), at);
     }
 
@@ -236,6 +245,21 @@ impl From<ferryway_proto::Position> for Position {
             root,
         } = position;
         Self { revision, root }
+    }
+}
+
+impl Held {
+    /// More was rejected than could be told.
+    fn left_out(cut: u32) -> Self {
+        Self {
+            digest: None,
+            code: "rejected".to_owned(),
+            message: format!(
+                "changed together with so much that was rejected that {cut} faults were not told; \
+                 the instance's own status names them"
+            ),
+            evidence: None,
+        }
     }
 }
 

@@ -21,7 +21,8 @@ use super::dial::{Dial, connect};
 use crate::blob::unpack;
 use crate::disk::InstanceDisk;
 use crate::limits::{
-    CONNECTION_WINDOW_BYTES, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, STREAM_WINDOW_BYTES,
+    CONNECTION_WINDOW_BYTES, CONTENT_BYTES_MAX, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT,
+    STREAM_WINDOW_BYTES,
 };
 use crate::session::Event;
 
@@ -146,6 +147,13 @@ pub(super) async fn fetch(
     if let Some((channel, session)) = control.filter(|_| !needed.is_empty()) {
         let needed: Vec<_> = needed.into_iter().collect();
         for batch in needed.chunks(FETCH_DIGESTS_MAX) {
+            if size_of(&found) >= CONTENT_BYTES_MAX {
+                tracing::error!(
+                    bytes = CONTENT_BYTES_MAX,
+                    "more content is named than is taken"
+                );
+                break;
+            }
             let batch = batch.to_vec();
             let fetched = from_control(&channel, session, batch, &mut found, &mut missing).await;
             if let Err(status) = fetched {
@@ -184,11 +192,16 @@ async fn from_control(
     let mut chunks = answer.await.map_err(late)??.into_inner();
     for _ in 0..CHUNKS_MAX {
         let Some(chunk) = timeout(CHUNK_MAX, chunks.message()).await.map_err(late)?? else {
+            // What came and could not be read is as good as missing: it will be no better.
+            missing.extend(wanted);
             return Ok(());
         };
         let chunk = Chunk::try_from(chunk);
         let chunk = chunk.map_err(|error| Status::data_loss(format!("chunk.{error}")))?;
         take(&chunk, &mut wanted, found, missing)?;
+        if size_of(found) >= CONTENT_BYTES_MAX {
+            return Ok(());
+        }
     }
     Err(Status::data_loss(format!(
         "more than {CHUNKS_MAX} chunks came"
@@ -203,7 +216,13 @@ fn take(
     missing: &mut Vec<Digest>,
 ) -> Result<(), Status> {
     for blob in &chunk.blobs {
-        let plain = unpack(blob).map_err(|error| Status::data_loss(error.to_string()))?;
+        let plain = match unpack(blob) {
+            Ok(plain) => plain,
+            Err(error) => {
+                tracing::warn!(%error, "content came that cannot be read");
+                continue;
+            }
+        };
         if !wanted.remove(&Digest::of(&plain)) {
             return Err(Status::data_loss("content came that was not asked for"));
         }
@@ -211,6 +230,10 @@ fn take(
     }
     missing.extend(chunk.missing.iter().filter(|it| wanted.remove(*it)));
     Ok(())
+}
+
+fn size_of(found: &[Bytes]) -> usize {
+    found.iter().map(Bytes::len).sum()
 }
 
 fn client(channel: Channel) -> DeliveryClient<Channel> {
@@ -221,6 +244,8 @@ fn client(channel: Channel) -> DeliveryClient<Channel> {
 
 #[cfg(test)]
 mod tests {
+    use ferryway_proto::Encoding;
+
     use super::*;
     use crate::blob::pack;
 
@@ -241,6 +266,13 @@ mod tests {
         let refused = take(&again, &mut wanted, &mut found, &mut missing).unwrap_err();
         assert_eq!(refused.message(), "content came that was not asked for");
         assert_eq!(found.len(), 1);
+
+        // What cannot be read says nothing of what is beside it.
+        let mut broken = chunk(&blobs, &[]);
+        broken.blobs[0].encoding = Encoding::Zstd;
+        let mut wanted = BTreeSet::from([a, b]);
+        take(&broken, &mut wanted, &mut found, &mut missing).unwrap();
+        assert_eq!((found.len(), wanted), (2, BTreeSet::from([a])));
     }
 
     #[track_caller]

@@ -1,6 +1,7 @@
 //! Agent and server over real sockets, in one process.
 
 mod fixture;
+mod mangled;
 
 use std::time::Duration;
 

@@ -42,6 +42,7 @@ pub(super) fn of_transaction(
         cause,
         part: Part::WHOLE,
         upserts: changes.upserts,
+        unreadable: BTreeMap::new(),
         removals: changes.removals,
         blobs,
         buckets: BTreeSet::new(),
@@ -77,6 +78,7 @@ pub(super) fn of_reconcile(
         upserts: entries
             .map(|(key, entry)| (key.clone(), entry.clone()))
             .collect(),
+        unreadable: BTreeMap::new(),
         removals: BTreeSet::new(),
         blobs: Vec::new(),
         buckets: other,
@@ -126,6 +128,7 @@ fn in_parts(whole: Transaction) -> Arc<[Bytes]> {
         cause,
         part: _,
         upserts,
+        unreadable: _, // A head has none.
         removals,
         blobs,
         buckets,
@@ -137,6 +140,7 @@ fn in_parts(whole: Transaction) -> Arc<[Bytes]> {
         cause,
         part: Part::WHOLE,
         upserts: BTreeMap::new(),
+        unreadable: BTreeMap::new(),
         removals: BTreeSet::new(),
         blobs: Vec::new(),
         buckets: BTreeSet::new(),

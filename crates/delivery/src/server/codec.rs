@@ -9,13 +9,13 @@ use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder
 
 /// Reads `M`, writes ready bytes.
 #[derive(Debug)]
-pub(super) struct ReadyCodec<M>(PhantomData<M>);
+pub(crate) struct ReadyCodec<M>(PhantomData<M>);
 
 #[derive(Debug)]
-pub(super) struct ReadyEncoder;
+pub(crate) struct ReadyEncoder;
 
 #[derive(Debug)]
-pub(super) struct MessageDecoder<M>(PhantomData<M>);
+pub(crate) struct MessageDecoder<M>(PhantomData<M>);
 
 /// What an idle stream's buffer holds, in bytes: a heartbeat. It grows where more comes.
 const BUFFER_BYTES: usize = 256;
@@ -27,7 +27,7 @@ fn buffers() -> BufferSettings {
 }
 
 impl<M> ReadyCodec<M> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(PhantomData)
     }
 }

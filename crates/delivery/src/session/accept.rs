@@ -1,10 +1,14 @@
 //! What makes a transaction acceptable: it starts where we stand, and its root is the root of what
 //! we get. Anything else moves no cursor, and is settled by a comparison with the head.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use ferryway_model::{Changes, Digest, Key, Revision, View};
-use ferryway_proto::{AckStage, Cause, Epoch, Position, Reason, Transaction};
+use bytes::Bytes;
+use ferryway_model::{
+    Bucket, Changes, Digest, Entry, Key, Kind, RegistryEntry, Revision, ServiceEntry, View,
+};
+use ferryway_proto::{AckStage, Cause, Epoch, Fault, Position, Reason, Transaction};
 use tokio::time::Instant;
 
 use super::Session;
@@ -13,7 +17,8 @@ use super::event::Atoms;
 use super::step::{Intent, Step};
 use crate::candidate::{Checks, Occasion};
 use crate::hold::Why;
-use crate::limits::{ENTRIES_MAX, QUEUE_MAX};
+use crate::limits::{ENTRIES_MAX, QUEUE_BYTES_MAX, QUEUE_MAX};
+use crate::load::Content;
 
 /// How the head differs from where we stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +33,8 @@ pub(super) enum Outdated {
     Backwards,
 }
 
+/// About what a fault takes, in bytes.
+const FAULT_BYTES: usize = 512;
 /// A reconcile may remove this many entries without a word from an operator.
 const SHRINK_ENTRIES: usize = 3;
 /// And this share of what there was, in percent.
@@ -85,8 +92,9 @@ impl Session {
             "an operator confirmed the shrunken view"
         );
         self.queue.push_back(Step {
-            keys,
+            keys: Some(keys),
             intent: Intent::Release,
+            unreadable: self.unreadable.clone(),
             ..Step::new(
                 position,
                 self.desired.clone(),
@@ -101,6 +109,7 @@ impl Session {
             to,
             cause,
             changes,
+            unreadable,
             content,
             buckets: _, // Only a reconcile has them.
             confirmed: _,
@@ -116,14 +125,15 @@ impl Session {
             return;
         }
         // What is left out is no gap to be asked for while there is no room for the answer.
-        if self.queue.len() >= QUEUE_MAX || self.overrun {
+        let size = size_of(&content, &unreadable);
+        if self.overrun || self.is_full(size) {
             self.overrun = true;
             return;
         }
-        if from != Some(ours.revision) {
+        if from != Some(ours.revision) || to.revision != ours.revision.next() {
             return self.ask_for_difference(now, Reason::Gap);
         }
-        let after = self.desired.with(&changes);
+        let after = with_unreadable(&self.desired.with(&changes), &unreadable);
         if after.root() != to.root {
             return self.ask_for_difference(now, Reason::Root);
         }
@@ -137,9 +147,10 @@ impl Session {
         let keys = changed_keys(&self.desired.changes_to(&after));
         self.settled();
         self.take(Step {
-            keys,
+            keys: Some(keys),
             checks: self.checks_of(cause, to),
             atoms: Atoms::Whole,
+            unreadable,
             content,
             ..Step::new(to, after, Occasion::Sent(cause))
         });
@@ -151,6 +162,7 @@ impl Session {
             to,
             cause,
             changes,
+            unreadable,
             content,
             buckets,
             confirmed,
@@ -166,7 +178,12 @@ impl Session {
         if self.is_backwards(to) {
             return self.hang_up(now, "the control plane is behind this instance");
         }
+        if self.is_full(size_of(&content, &unreadable)) {
+            self.overrun = true;
+            return;
+        }
         let after = replace_buckets(&self.desired, changes, &buckets);
+        let after = with_unreadable(&after, &unreadable);
         if after.root() != to.root {
             return self.hang_up(now, "the control plane's view is not what its root says");
         }
@@ -189,19 +206,36 @@ impl Session {
         } else {
             Intent::Apply
         };
+        // What the disk lost part of says nothing of what was applied.
+        let keys = self.desired_at.map(|_| changed_keys(&difference));
         self.settled();
         self.confirmed = true;
         self.take(Step {
-            keys: changed_keys(&difference),
+            keys,
             intent,
+            unreadable,
             content,
             ..Step::new(to, after, Occasion::Sent(cause))
         });
     }
 
+    /// Whether there is no room for a step of about this many bytes. For one there always is.
+    fn is_full(&self, size: usize) -> bool {
+        let waiting = self.queue.iter();
+        let waiting: usize = waiting
+            .map(|step| size_of(&step.content, &step.unreadable))
+            .sum();
+        self.queue.len() >= QUEUE_MAX
+            || (!self.queue.is_empty() && waiting + size > QUEUE_BYTES_MAX)
+    }
+
     /// Desired is now what this step leads to.
     fn take(&mut self, step: Step) {
         self.desired = step.after.clone();
+        self.unreadable.extend(step.unreadable.clone());
+        let desired = &self.desired;
+        self.unreadable
+            .retain(|key, fault| digest_in(desired, key) == fault.digest);
         self.desired_at = Some(step.position);
         self.acknowledge(step.position, AckStage::Received);
         self.queue.push_back(step);
@@ -223,6 +257,11 @@ impl Session {
     }
 }
 
+/// About how many bytes a step takes.
+fn size_of(content: &Content, unreadable: &BTreeMap<Key, Fault>) -> usize {
+    content.values().map(Bytes::len).sum::<usize>() + unreadable.len() * FAULT_BYTES
+}
+
 fn changed_keys(changes: &Changes) -> BTreeSet<Key> {
     changes.keys().cloned().collect()
 }
@@ -236,6 +275,49 @@ fn replace_buckets(view: &View, mut listed: Changes, buckets: &BTreeSet<u8>) -> 
         listed.removals.extend(gone.map(|(key, _)| key.clone()));
     }
     view.with(&listed)
+}
+
+/// The view with these entries, too. What they say is not known, and never asked for: they are held
+/// before anything of them is loaded. That they are in the view, under the digest that they came
+/// with, is what makes its root.
+fn with_unreadable(view: &View, unreadable: &BTreeMap<Key, Fault>) -> View {
+    let mut buckets = view.buckets().clone();
+    let mut of_bucket: BTreeMap<usize, Vec<(&Key, Digest)>> = BTreeMap::new();
+    for (key, fault) in unreadable {
+        if let Some(digest) = fault.digest {
+            let keys = of_bucket.entry(key.bucket()).or_default();
+            keys.push((key, digest));
+        }
+    }
+    for (number, added) in of_bucket {
+        let there = view.buckets()[number].entries();
+        let mut entries: BTreeMap<Key, (Entry, Digest)> = there
+            .filter_map(|(key, entry)| {
+                let digest = digest_in(view, key)?;
+                Some((key.clone(), (entry.clone(), digest)))
+            })
+            .collect();
+        let added = added.into_iter();
+        entries.extend(added.map(|(key, digest)| (key.clone(), (unknown(key.kind), digest))));
+        buckets[number] = Arc::new(Bucket::new(entries));
+    }
+    View::from_buckets(buckets)
+}
+
+/// Stands where an entry is that cannot be read.
+fn unknown(kind: Kind) -> Entry {
+    let nothing = Digest::of(b"");
+    match kind {
+        Kind::Service => Entry::Service(ServiceEntry {
+            version: None,
+            definition: nothing,
+            binding: nothing,
+            enabled: false,
+            candidate: None,
+            rollout: None,
+        }),
+        Kind::Registry => Entry::Registry(RegistryEntry { content: nothing }),
+    }
 }
 
 /// The digest of a key's entry in a view.

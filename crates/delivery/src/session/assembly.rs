@@ -1,9 +1,9 @@
 //! Puts the parts of a transaction together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ferryway_model::{Changes, Digest, Revision};
-use ferryway_proto::{Cause, Part, Position, Transaction};
+use ferryway_model::{Changes, Digest, Key, Revision};
+use ferryway_proto::{Cause, Fault, Part, Position, Transaction};
 
 use crate::blob::unpack;
 use crate::limits::{ENTRIES_MAX, TRANSACTION_BYTES_MAX};
@@ -25,6 +25,8 @@ pub(super) struct Whole {
     pub(super) to: Position,
     pub(super) cause: Cause,
     pub(super) changes: Changes,
+    /// Entries that are new or other too, but cannot be read.
+    pub(super) unreadable: BTreeMap<Key, Fault>,
     pub(super) content: Content,
     pub(super) buckets: BTreeSet<u8>,
     pub(super) confirmed: bool,
@@ -41,6 +43,7 @@ impl Assembly {
             cause,
             part: Part { number, count },
             upserts,
+            unreadable,
             removals,
             blobs,
             buckets,
@@ -57,6 +60,7 @@ impl Assembly {
             to,
             cause,
             changes: Changes::default(),
+            unreadable: BTreeMap::new(),
             content: Content::new(),
             buckets: BTreeSet::new(),
             confirmed,
@@ -71,14 +75,26 @@ impl Assembly {
 
         whole.changes.upserts.extend(upserts);
         whole.changes.removals.extend(removals);
+        let unreadable = unreadable.into_iter();
+        whole
+            .unreadable
+            .extend(unreadable.map(|(key, why)| (key, why.fault)));
         whole.buckets.extend(buckets);
-        if whole.changes.upserts.len() + whole.changes.removals.len() > ENTRIES_MAX {
+        let changes = whole.changes.upserts.len() + whole.changes.removals.len();
+        if changes + whole.unreadable.len() > ENTRIES_MAX {
             return Err(format!(
                 "transaction {to} has more than {ENTRIES_MAX} entries"
             ));
         }
         for blob in &blobs {
-            let plain = unpack(blob).map_err(|error| format!("transaction {to}: {error}"))?;
+            // What it would be is fetched, and if that is no better, it is a fault of an entry.
+            let plain = match unpack(blob) {
+                Ok(plain) => plain,
+                Err(error) => {
+                    tracing::warn!(%to, %error, "a transaction brings content that cannot be read");
+                    continue;
+                }
+            };
             self.bytes += plain.len();
             if self.bytes > TRANSACTION_BYTES_MAX {
                 return Err(format!(

@@ -9,9 +9,11 @@ use tokio::time::Instant;
 use super::Session;
 use super::event::Action;
 use super::step::{Plan, Work};
+use crate::limits::CONTENT_BYTES_MAX;
 
 /// How often content is asked for that the control plane says it does not have.
 const FETCH_TRIES: u32 = 5;
+
 impl Session {
     pub(super) fn fetched(&mut self, now: Instant, found: Vec<Bytes>, missing: &[Digest]) {
         let (Some(step), Work::Fetching { needed, .. }) = (self.queue.front_mut(), &mut self.work)
@@ -34,11 +36,16 @@ impl Session {
         else {
             return;
         };
+        let size: usize = self
+            .queue
+            .front()
+            .map_or(0, |step| step.content.values().map(Bytes::len).sum());
+        let is_full = size >= CONTENT_BYTES_MAX;
         let gone = needed.iter().all(|digest| missing.contains(digest));
         let tries = if gone { tries + 1 } else { tries };
         // What the control plane says it does not have, again and again, is a fault of the entry;
         // what could not be got is not.
-        if needed.is_empty() || tries >= FETCH_TRIES {
+        if needed.is_empty() || tries >= FETCH_TRIES || is_full {
             self.retry.reset();
             return self.offer(plan);
         }

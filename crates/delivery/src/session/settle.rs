@@ -3,22 +3,24 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ferryway_model::{Digest, Entry, Key};
+use ferryway_model::{Digest, Key};
 use ferryway_proto::limits::FAULTS_MAX;
 use ferryway_proto::{Ack, AckStage, AgentMessage, Fault, Nack, Position, Stage};
 use tokio::time::Instant;
 
-use super::Session;
 use super::accept::digest_in;
 use super::event::{Action, Atoms, Desired, Effective, Record};
 use super::offer::to_changes;
 use super::step::{Intent, Plan, Step, Work};
+use super::{Session, clamp};
 use crate::candidate::{Applied, Occasion, Outcome};
 use crate::hold::Hold;
 
 /// How often a reconcile is offered again without the entries that were rejected. An installer
 /// reports all faults at once, so the second is usually the last.
 const ROUNDS_MAX: u32 = 16;
+/// Most messages that tell of the faults of one step.
+const NACKS_MAX: usize = 32;
 
 impl Session {
     pub(super) fn installed(&mut self, now: Instant, outcome: Outcome) {
@@ -92,9 +94,10 @@ impl Session {
         let Some(step) = self.queue.front() else {
             return;
         };
-        for fault in faults {
-            if let Some(entry) = plan.changes.remove(&fault.key) {
-                let digest = entry.as_ref().map(Entry::digest);
+        for mut fault in faults {
+            if plan.changes.remove(&fault.key).is_some() {
+                let digest = step.wanted(&fault.key);
+                fault.digest = digest;
                 let hold = Hold::rejected(step.position.revision, digest, fault.clone().clipped());
                 let holds = Arc::make_mut(&mut self.holds);
                 if step.intent == Intent::Start {
@@ -127,8 +130,8 @@ impl Session {
             .cloned()
             .collect();
         let holds = Arc::make_mut(&mut self.holds);
-        for (key, entry) in std::mem::take(&mut plan.changes) {
-            let digest = entry.as_ref().map(Entry::digest);
+        for key in std::mem::take(&mut plan.changes).into_keys() {
+            let digest = digest_in(&step.after, &key);
             let hold = match &unnamed {
                 Some(fault) if culprits.is_empty() => {
                     Hold::rejected(revision, digest, fault.clone().clipped())
@@ -154,23 +157,17 @@ impl Session {
             ..step.position
         };
         let mut faults = Vec::new();
-        for (key, entry) in plan.changes {
-            let digest = entry.as_ref().map(Entry::digest);
+        for key in plan.changes.into_keys() {
+            let digest = step.wanted(&key);
             let hold = Hold::shrink(position.revision, digest, gone);
-            if faults.len() < FAULTS_MAX {
-                faults.push(hold.fault(&key));
-            }
+            faults.push(hold.fault(&key));
             Arc::make_mut(&mut self.holds).insert(key, hold);
         }
         self.end_holds(&step);
         self.arrive(position);
         let record = self.record(&step, position);
-        let nack = AgentMessage::Nack(Nack {
-            transaction: position.revision,
-            effective: self.effective_at,
-            faults,
-        });
-        self.tell(vec![nack], Some(record));
+        let nacks = self.nacks(position, faults);
+        self.tell(nacks, Some(record));
     }
 
     /// The head is done: what is left of the plan runs now.
@@ -180,7 +177,7 @@ impl Session {
         };
         let Plan {
             changes,
-            mut faults,
+            faults,
             rounds: _,
         } = plan;
         self.effective = self.effective.with(&to_changes(&changes));
@@ -194,16 +191,8 @@ impl Session {
             self.recent.remember(&step.content);
             self.record(&step, position)
         });
-        let mut messages = Vec::new();
         let rejected = !faults.is_empty();
-        if rejected {
-            faults.truncate(FAULTS_MAX);
-            messages.push(AgentMessage::Nack(Nack {
-                transaction: position.revision,
-                effective: self.effective_at,
-                faults,
-            }));
-        }
+        let mut messages = self.nacks(position, faults);
         // Of what comes from the disk, hello and status tell.
         let is_sent = step.occasion != Occasion::Start;
         if is_sent && (step.atoms == Atoms::Each || !rejected) {
@@ -224,6 +213,37 @@ impl Session {
             }));
         }
         self.tell(messages, record.filter(|_| rejected));
+    }
+
+    /// The words for these faults, in as many messages as they need, up to a bound. Only the last
+    /// says up to where all is settled: for the control plane, what is not named by then has been
+    /// applied.
+    pub(super) fn nacks(&self, position: Position, faults: Vec<Fault>) -> Vec<AgentMessage> {
+        let before = self.claimed().effective;
+        // Of what there is no room for, at least the entry is to be known.
+        let mut named = BTreeSet::new();
+        let (mut faults, more): (Vec<_>, Vec<_>) = faults
+            .into_iter()
+            .partition(|fault| named.insert(fault.key.clone()));
+        faults.extend(more);
+        let cut = faults.len().saturating_sub(NACKS_MAX * FAULTS_MAX);
+        faults.truncate(NACKS_MAX * FAULTS_MAX);
+        if cut > 0 {
+            tracing::error!(cut, %position, "there are more faults than can be told");
+        }
+        let count = faults.len().div_ceil(FAULTS_MAX);
+        let mut nacks = Vec::with_capacity(count);
+        for number in 1..=count {
+            let rest = faults.split_off(faults.len().min(FAULTS_MAX));
+            let is_last = number == count;
+            nacks.push(AgentMessage::Nack(Nack {
+                transaction: position.revision,
+                effective: if is_last { self.effective_at } else { before },
+                faults: std::mem::replace(&mut faults, rest),
+                cut: if is_last { clamp(cut) } else { 0 },
+            }));
+        }
+        nacks
     }
 
     /// Ends the holds of what runs as desired now. At the start that is not yet asked: what runs

@@ -11,7 +11,7 @@ use super::Session;
 use super::accept::digest_in;
 use super::event::Atoms;
 use crate::candidate::{Candidate, Checks, Occasion};
-use crate::hold::Why;
+use crate::hold::{Hold, Why};
 use crate::load::Content;
 
 /// A step from one view to the next.
@@ -21,12 +21,15 @@ pub(super) struct Step {
     pub(super) position: Position,
     /// The desired view there.
     pub(super) after: View,
-    /// What it changes in the desired view.
-    pub(super) keys: BTreeSet<Key>,
+    /// What it changes in the desired view; none: that is found out when it is the head, from what
+    /// runs then.
+    pub(super) keys: Option<BTreeSet<Key>>,
     pub(super) occasion: Occasion,
     pub(super) checks: Checks,
     pub(super) atoms: Atoms,
     pub(super) intent: Intent,
+    /// Entries of the desired view that cannot be read.
+    pub(super) unreadable: BTreeMap<Key, Fault>,
     /// Content that came with it or was fetched for it.
     pub(super) content: Content,
 }
@@ -85,11 +88,12 @@ impl Step {
         Self {
             position,
             after,
-            keys: BTreeSet::new(),
+            keys: None,
             occasion,
             checks: Checks::Skip,
             atoms: Atoms::Each,
             intent: Intent::Apply,
+            unreadable: BTreeMap::new(),
             content: Content::new(),
         }
     }
@@ -97,7 +101,7 @@ impl Step {
     /// What was effective when the instance ended.
     pub(super) fn start(position: Position, view: View, content: Content) -> Self {
         Self {
-            keys: view.entries().map(|(key, _)| key.clone()).collect(),
+            keys: Some(view.entries().map(|(key, _)| key.clone()).collect()),
             intent: Intent::Start,
             content,
             ..Self::new(position, view, Occasion::Start)
@@ -114,10 +118,9 @@ impl Step {
     }
 
     fn changed_keys(&self, effective: &View) -> BTreeSet<Key> {
-        if self.occasion == Occasion::Start && self.intent == Intent::Apply {
-            return effective.changes_to(&self.after).keys().cloned().collect();
-        }
-        self.keys.clone()
+        self.keys
+            .clone()
+            .unwrap_or_else(|| effective.changes_to(&self.after).keys().cloned().collect())
     }
 
     pub(super) fn wanted(&self, key: &Key) -> Option<Digest> {
@@ -148,14 +151,21 @@ impl Session {
         let Some(step) = self.queue.front() else {
             return;
         };
-        let plan = Plan {
+        let mut plan = Plan {
             changes: self.changes_of(step),
             ..Plan::default()
         };
-        let intent = step.intent;
+        let (intent, atoms) = (step.intent, step.atoms);
+        let faults = step.unreadable.iter();
+        let faults = faults.filter(|(key, _)| plan.changes.contains_key(*key));
+        let faults: Vec<Fault> = faults.map(|(_, fault)| fault.clone()).collect();
         if let Intent::HoldShrink { gone } = intent {
             return self.hold_shrink(plan, gone);
         }
+        if atoms == Atoms::Whole && !faults.is_empty() {
+            return self.rejected(plan, faults);
+        }
+        self.set_aside(&mut plan, faults);
         let needed = self.find_content(&plan);
         // What was effective is offered as far as it is there: the control plane may be away.
         if needed.is_empty() || intent == Intent::Start {
@@ -207,16 +217,20 @@ impl Session {
     /// Who is held for others only, none of whom will be. A culprit may have become innocent since:
     /// whoever waits for it goes with it.
     fn innocent(&self, step: &Step, keys: &BTreeSet<Key>) -> BTreeSet<Key> {
-        // A word ends only the holds that wait for it; a transaction ends those of all it changes.
-        let ended = match step.intent {
-            Intent::Release => keys,
-            Intent::Apply | Intent::Start | Intent::HoldShrink { .. } => &step.keys,
+        // A word ends only the holds that wait for it; a transaction ends those of all it changes;
+        // and anything that wants something else ends a hold.
+        let is_ended = |culprit: &Key, hold: &Hold| match step.intent {
+            Intent::Release => keys.contains(culprit),
+            Intent::Apply | Intent::Start | Intent::HoldShrink { .. } => {
+                let is_changed = step.keys.as_ref().is_some_and(|it| it.contains(culprit));
+                hold.digest != step.wanted(culprit) || (is_changed && ends_hold(step, &hold.why))
+            }
         };
         let mut freed = BTreeSet::new();
         loop {
             let settled = |culprit: &Key| {
-                let is_held = self.holds.contains_key(culprit);
-                !is_held || ended.contains(culprit) || freed.contains(culprit)
+                let held = self.holds.get(culprit);
+                freed.contains(culprit) || held.is_none_or(|hold| is_ended(culprit, hold))
             };
             let more = self.holds.iter().filter(|(key, hold)| {
                 let Why::Together(culprits) = &hold.why else {

@@ -1,5 +1,6 @@
 //! The session against a real feed, with everything between them going wrong.
 
+mod faults;
 mod rules;
 mod unsaid;
 mod warnings;
@@ -20,6 +21,7 @@ fn variant() -> impl Strategy<Value = Option<Variant>> {
         2 => (0_u8..2).prop_map(|n| Some(Variant::Bad(n))),
         1 => Just(Some(Variant::Unreadable(0))),
         1 => Just(Some(Variant::Dangling)),
+        1 => (0_u8..2).prop_map(|n| Some(Variant::Newer(n))),
         2 => Just(None),
     ]
 }

@@ -157,6 +157,12 @@ impl Session {
         }));
     }
 
+    /// What will have been claimed when everything that waits is said.
+    pub(super) fn claimed(&self) -> &Claim {
+        let last = self.unsaid.waiting.back();
+        last.map_or(&self.unsaid.said, |waiting| &waiting.claim)
+    }
+
     fn say_up_to(&mut self, record: u64) {
         let mut is_missed = false;
         while self

@@ -4,7 +4,9 @@ use bytes::Bytes;
 use ferryway_model::{BUCKETS, Entry, Key, Revision};
 
 use crate::blob::Blob;
-use crate::entry::{decode_entry, decode_key, encode_entry, encode_key};
+use crate::entry::{
+    Read, Unreadable, decode_entry, decode_key, encode_entry, encode_key, encode_unreadable,
+};
 use crate::error::DecodeError;
 use crate::limits::{MESSAGE_BYTES_MAX, PARTS_MAX};
 use crate::position::{Position, position};
@@ -24,6 +26,8 @@ pub struct Transaction {
     pub part: Part,
     /// Entries that are new or other.
     pub upserts: BTreeMap<Key, Entry>,
+    /// Entries that are new or other, and that this build cannot read.
+    pub unreadable: BTreeMap<Key, Unreadable>,
     /// Keys that are gone. A reconcile has none: what its `buckets` do not list is gone.
     pub removals: BTreeSet<Key>,
     /// Content that the agent is not known to have.
@@ -80,6 +84,7 @@ impl From<Transaction> for wire::Transaction {
             cause,
             part,
             upserts,
+            unreadable,
             removals,
             blobs,
             buckets,
@@ -101,6 +106,7 @@ impl From<Transaction> for wire::Transaction {
             upserts: upserts
                 .iter()
                 .map(|(key, entry)| encode_entry(key, entry))
+                .chain(unreadable.values().map(encode_unreadable))
                 .collect(),
             removals: removals.iter().map(encode_key).collect(),
             blobs: blobs.into_iter().map(Into::into).collect(),
@@ -131,12 +137,14 @@ impl TryFrom<wire::Transaction> for Transaction {
             return Err(DecodeError::new("part", why));
         }
         let cause = choice("cause", cause, decode_cause)?;
+        let (upserts, unreadable) = decode_upserts(upserts)?;
         let decoded = Self {
             from: from.map(Revision),
             to: position("to", to)?,
             cause,
             part: Part { number, count },
-            upserts: decode_upserts(upserts)?,
+            upserts,
+            unreadable,
             removals: decode_removals(removals)?,
             blobs: list("blobs", blobs, MESSAGE_BYTES_MAX, Blob::try_from)?,
             buckets: decode_buckets(&buckets)?,
@@ -161,11 +169,8 @@ impl Transaction {
         if is_reconcile && !self.removals.is_empty() {
             return refuse("removals", "of a reconcile follow from its buckets");
         }
-        if self
-            .removals
-            .iter()
-            .any(|key| self.upserts.contains_key(key))
-        {
+        let upserted = |key| self.upserts.contains_key(key) || self.unreadable.contains_key(key);
+        if self.removals.iter().any(upserted) {
             return refuse("removals", "name a key that upserts names too");
         }
         Ok(())
@@ -183,14 +188,24 @@ fn decode_cause(cause: wire::Cause) -> Option<Cause> {
     }
 }
 
-fn decode_upserts(raw: Vec<wire::Entry>) -> Result<BTreeMap<Key, Entry>, DecodeError> {
+/// Entries that were read, and those that could not be.
+type Upserts = (BTreeMap<Key, Entry>, BTreeMap<Key, Unreadable>);
+
+fn decode_upserts(raw: Vec<wire::Entry>) -> Result<Upserts, DecodeError> {
     let count = raw.len();
-    let entries = list("upserts", raw, MESSAGE_BYTES_MAX, decode_entry)?;
-    let entries: BTreeMap<_, _> = entries.into_iter().collect();
-    if entries.len() < count {
+    let mut entries = BTreeMap::new();
+    let mut unreadable = BTreeMap::new();
+    for read in list("upserts", raw, MESSAGE_BYTES_MAX, decode_entry)? {
+        match read {
+            Read::Entry(key, entry) => drop(entries.insert(key, entry)),
+            Read::Unreadable(key, why) => drop(unreadable.insert(key, why)),
+        }
+    }
+    let is_twice = unreadable.keys().any(|key| entries.contains_key(key));
+    if is_twice || entries.len() + unreadable.len() < count {
         return Err(DecodeError::new("upserts", "name a key twice"));
     }
-    Ok(entries)
+    Ok((entries, unreadable))
 }
 
 fn decode_removals(raw: Vec<wire::Key>) -> Result<BTreeSet<Key>, DecodeError> {

@@ -92,6 +92,11 @@ impl Puppet {
     }
 
     fn rejects(&self, service: &str) {
+        self.rejects_more(service, 0);
+    }
+
+    /// Rejects this, and more than it can tell.
+    fn rejects_more(&self, service: &str, cut: u32) {
         let position = self.position();
         let fault = check_failed(service);
         let effective = ferryway_proto::Position {
@@ -102,6 +107,7 @@ impl Puppet {
             transaction: position.revision,
             effective: Some(effective),
             faults: vec![fault],
+            cut,
         };
         self.core.rejected(&self.peer, &nack);
     }
@@ -221,6 +227,22 @@ async fn an_operation_ends_when_every_instance_has_answered() {
         OperationState::Succeeded,
         &[Applied, Applied],
     );
+}
+
+#[tokio::test]
+async fn what_was_rejected_and_not_told_is_not_taken_for_applied() {
+    let house = House::new().await.with_groups().await;
+    let one = Puppet::joins(&house, "test");
+    let operation = house.publish("1", &["test"]).await.expect("is published");
+    one.rejects_more("another", 7);
+    let rejected = [DeliveryState::Rejected];
+    check(&house, &operation, OperationState::Failed, &rejected);
+    let id = operation.operation.expect("is a real one");
+    let seen = house
+        .core
+        .read(|memory| memory.operations[&id].destinations[0].instances[0].clone());
+    assert_eq!(seen.code.as_deref(), Some("rejected"));
+    assert!(seen.detail.is_some_and(|detail| detail.contains("7 faults")));
 }
 
 #[tokio::test]

@@ -131,6 +131,7 @@ impl Puppet {
             transaction: position.revision,
             effective,
             faults: vec![fault],
+            cut: 0,
         };
         self.core.rejected(&self.peer, &nack);
     }

@@ -258,6 +258,11 @@ impl Notes {
         )
     }
 
+    /// All that were applied, in order.
+    pub(super) fn all(&self) -> Vec<Arc<Candidate>> {
+        self.candidates.borrow().clone()
+    }
+
     pub(super) fn count(&self) -> usize {
         self.candidates.borrow().len()
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferryway_model::{Digest, Key, Revision, Upstream, View};
+use ferryway_model::{Changes, Digest, Key, Revision, Upstream, View};
 use ferryway_proto::{
     AgentMessage, Cause, ControlMessage, Epoch, Fault, Position, Source, Stage, Welcome, wire,
 };
@@ -20,7 +20,7 @@ use crate::feed::{Cursor, Feed, Head, Publication, Read, encode};
 use crate::hold::{HELD_TOGETHER, SHRINK_UNCONFIRMED, Why};
 use crate::load::Content;
 use crate::session::{Action, Event, Record, Saved, Session, Who};
-use crate::testing::{BAD_PORT, Variant, by_digest, change, epoch, name};
+use crate::testing::{BAD_PORT, NEWER, Variant, by_digest, change, epoch, name};
 
 /// Something that happens.
 #[derive(Clone, Debug)]
@@ -361,6 +361,9 @@ impl World {
                 }
             }
         }
+        if let Some(desired) = &mut saved.desired {
+            desired.view = read_again(&desired.view);
+        }
         saved
     }
 
@@ -434,7 +437,8 @@ impl World {
         let Some(frame) = self.wire.pop_front() else {
             return;
         };
-        let message = wire::ControlMessage::decode(frame).expect("was encoded");
+        let mut message = wire::ControlMessage::decode(frame).expect("was encoded");
+        make_newer(&mut message);
         let message = ControlMessage::decode(message).expect("is ours");
         self.on(Event::Message(Box::new(message)));
     }
@@ -637,6 +641,31 @@ impl World {
 
 fn digest_in(view: &View, key: &Key) -> Option<Digest> {
     view.get_digested(key).map(|(_, digest)| digest)
+}
+
+/// A view as the disk gives it back: what stood for an entry that cannot be read is as good as any.
+fn read_again(view: &View) -> View {
+    let mut changes = Changes::default();
+    let entries = view.entries();
+    let entries = entries.map(|(key, entry)| (key.clone(), entry.clone()));
+    changes.upserts.extend(entries);
+    View::empty().with(&changes)
+}
+
+/// Gives what is to have it a form that comes after this build's.
+fn make_newer(message: &mut wire::ControlMessage) {
+    use wire::{control_message::Message as Control, entry::Content};
+    let Some(Control::Transaction(transaction)) = &mut message.message else {
+        return;
+    };
+    for entry in &mut transaction.upserts {
+        if let Some(Content::Service(service)) = &entry.content
+            && service.version.as_deref() == Some(NEWER)
+        {
+            entry.schema = 2;
+            entry.content = None;
+        }
+    }
 }
 
 /// The installer: rejects services with a bad port.
