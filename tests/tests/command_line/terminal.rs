@@ -83,17 +83,16 @@ impl Terminal {
     }
 
     /// Puts a file where commands are run, or in a folder below.
-    pub(super) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+    pub(super) fn write(&self, name: &str, text: &str) {
+        self.write_bytes(name, text.as_bytes());
+    }
+
+    /// The same, of what need not be text.
+    pub(super) fn write_bytes(&self, name: &str, content: &[u8]) {
         let path = self.folder.path().join(name);
         let folder = path.parent().expect("it is in a folder");
         fs::create_dir_all(folder).expect("a folder can be made");
         fs::write(path, content).expect("a file can be written");
-    }
-
-    /// Puts a file into a folder there.
-    pub(super) fn write_in(&self, folder: &str, name: &str, content: impl AsRef<[u8]>) {
-        fs::create_dir_all(self.folder.path().join(folder)).expect("a folder can be made");
-        self.write(&format!("{folder}/{name}"), content);
     }
 
     /// Where commands are run.
