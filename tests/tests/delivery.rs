@@ -4,4 +4,5 @@ mod absence;
 mod convergence;
 mod groups;
 mod presence;
+mod rejection;
 mod shrink;
