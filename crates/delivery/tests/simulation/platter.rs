@@ -162,11 +162,7 @@ impl Image {
                         // Sectors are whole.
                         bytes.truncate(torn / 512 * 512);
                     }
-                    let end = *offset + bytes.len();
-                    if left.len() < end {
-                        left.resize(end, 0);
-                    }
-                    left[*offset..end].copy_from_slice(bytes);
+                    put(&mut left, *offset, bytes);
                 }
                 Written::At(..) => {}
             }
@@ -255,9 +251,7 @@ impl StorageBackend for Spinning {
         for written in written {
             match written {
                 Written::Length(length) => image.synced.resize(length, 0),
-                Written::At(offset, data) => {
-                    image.synced[offset..offset + data.len()].copy_from_slice(&data);
-                }
+                Written::At(offset, data) => put(&mut image.synced, offset, &data),
             }
         }
         Ok(())
@@ -272,6 +266,15 @@ impl StorageBackend for Spinning {
         image.unsynced.push(Written::At(offset, data.to_vec()));
         Ok(())
     }
+}
+
+/// A file is at least as long as what was written to it.
+fn put(file: &mut Vec<u8>, offset: usize, data: &[u8]) {
+    let end = offset + data.len();
+    if file.len() < end {
+        file.resize(end, 0);
+    }
+    file[offset..end].copy_from_slice(data);
 }
 
 impl fmt::Debug for Spinning {
