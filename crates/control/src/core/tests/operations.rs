@@ -242,7 +242,10 @@ async fn what_was_rejected_and_not_told_is_not_taken_for_applied() {
         .core
         .read(|memory| memory.operations[&id].destinations[0].instances[0].clone());
     assert_eq!(seen.code.as_deref(), Some("rejected"));
-    assert!(seen.detail.is_some_and(|detail| detail.contains("7 faults")));
+    assert!(
+        seen.detail
+            .is_some_and(|detail| detail.contains("7 faults"))
+    );
 }
 
 #[tokio::test]
