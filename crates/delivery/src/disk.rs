@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use ferryway_model::{Digest, Name, View};
+use ferryway_model::{Digest, View};
 use ferryway_proto::{Position, Source};
 use redb::Database;
 use uuid::Uuid;
@@ -40,13 +40,14 @@ pub use medium::{Files, Medium, Working};
 use crate::load::Content;
 use crate::session::{Desired, Effective, Saved};
 use kept::Kept;
+use owner::Owner;
 use write::{KeptChanges, Written};
 
 /// The disk of an instance. One process at a time has it.
 #[derive(Debug)]
 pub struct InstanceDisk {
     dir: PathBuf,
-    group: Name,
+    owner: Owner,
     medium: Arc<dyn Medium>,
     /// None after a failed write, or where there was no room to make it, until it could be opened.
     db: Mutex<Option<Arc<Database>>>,
@@ -124,9 +125,15 @@ impl InstanceDisk {
         let imported = self.lock_imported().clone();
         let result = imported
             .map_or(Ok(()), |imported| {
-                write::write(&db, &mut written, &imported, &KeptChanges::new())
+                write::write(
+                    &db,
+                    &mut written,
+                    &self.owner,
+                    &imported,
+                    &KeptChanges::new(),
+                )
             })
-            .and_then(|()| write::write(&db, &mut written, update, &kept));
+            .and_then(|()| write::write(&db, &mut written, &self.owner, update, &kept));
         match &result {
             Ok(()) => {
                 *self.lock_imported() = None;
@@ -180,7 +187,7 @@ impl InstanceDisk {
             .collect();
         let content = self.content(&digests)?;
         let export = Export {
-            group: self.group.clone(),
+            group: self.owner.group.clone(),
             position: Some(position),
             view,
             content: content

@@ -18,9 +18,9 @@ use super::copy;
 use super::error::{DiskError, guarded};
 use super::export::{Export, ExportError};
 use super::kept::Kept;
-use super::owner::{known_owner, new_owner};
+use super::owner::{Owner, found_owner, known_owner, require};
 use super::tables::{self, Boot, Loaded, Pointer};
-use super::write::{Written, write_boot};
+use super::write::{Written, write_boot, write_owner};
 use super::{CRASHES_MAX, DATABASE, EXPORT, Files, Identity, InstanceDisk, Medium, Opened, Update};
 use crate::hold::Hold;
 use crate::load::Content;
@@ -65,25 +65,27 @@ impl InstanceDisk {
 
         // Before anything of another group's is touched.
         let owner = known_owner(dir, group)?;
-        let found = find(dir, &*medium, now, owner.is_some())?;
-        let owner = match owner {
-            Some(owner) => owner,
-            None => new_owner(dir, group, now, random)?,
-        };
         let Found {
             db,
             unmade,
             mut loaded,
             content,
-        } = found;
-        let uncounted = count_start(db.as_ref(), &mut loaded.boot, now).err();
+        } = find(dir, &*medium, now, owner.is_some())?;
+        if let Some(owner) = &loaded.owner {
+            require(dir, &owner.group, group)?;
+        }
+        let owner = match owner {
+            Some(owner) => owner,
+            None => found_owner(dir, loaded.owner.take(), group, now, random)?,
+        };
+        let uncounted = count_start(db.as_ref(), &mut loaded, &owner, now).err();
         let identity = Identity {
             instance: owner.instance,
             boot: loaded.boot.number,
         };
         let disk = Self {
             dir: dir.to_owned(),
-            group: group.clone(),
+            owner,
             medium,
             written: Mutex::new(Written::of(&loaded)),
             kept: Mutex::new(Kept::load(&loaded.kept)),
@@ -111,7 +113,7 @@ impl Opened {
     fn import_export(&mut self) {
         let path = self.disk.dir.join(EXPORT);
         let export = match Export::read(&path) {
-            Ok(export) if export.group == self.disk.group => export,
+            Ok(export) if export.group == self.disk.owner.group => export,
             Ok(export) => {
                 tracing::error!(group = %export.group, "the export is of another group, and not used");
                 return;
@@ -257,22 +259,33 @@ pub(super) fn open_database(path: &Path) -> Result<Database, DiskError> {
 /// One start more, and one more that has not come to a good end yet.
 ///
 /// A disk that cannot be written (it may be full) is no reason not to serve what it holds.
-fn count_start(db: Option<&Database>, boot: &mut Boot, now: Timestamp) -> Result<(), DiskError> {
+fn count_start(
+    db: Option<&Database>,
+    loaded: &mut Loaded,
+    owner: &Owner,
+    now: Timestamp,
+) -> Result<(), DiskError> {
+    let boot = loaded.boot;
     // By the clock too: the number still rises when the counter was lost with the database.
     let clock = u64::try_from(now.as_millisecond()).unwrap_or(0);
-    *boot = Boot {
+    let boot = Boot {
         number: boot.number.saturating_add(1).max(clock),
         crashes: boot.crashes.saturating_add(1),
     };
+    loaded.boot = boot;
     let Some(db) = db else {
         return Ok(());
     };
     let counted = guarded(|| {
         let transaction = db.begin_write()?;
-        write_boot(&transaction, *boot)?;
+        write_boot(&transaction, boot)?;
+        write_owner(&transaction, owner)?;
         transaction.commit()?;
         Ok(())
     });
+    if counted.is_ok() {
+        loaded.owner = Some(owner.clone());
+    }
     counted.inspect_err(|error| {
         tracing::error!(
             error = error as &dyn Error,

@@ -1,4 +1,5 @@
-//! Who a data folder belongs to.
+//! Who a data folder belongs to: a file of its own says so, and the database with it. A folder that
+//! lost the one is known by the other, so that what a group served is never another group's.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -11,16 +12,17 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::IDENTITY;
 use super::aside::make_way;
 use super::error::DiskError;
+use super::export::Export;
+use super::{EXPORT, IDENTITY};
 
 /// Who owns a data folder.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Owner {
     pub(super) instance: Uuid,
-    group: Name,
+    pub(super) group: Name,
 }
 
 /// Who the folder belongs to, if it says so.
@@ -28,14 +30,12 @@ pub(super) fn known_owner(dir: &Path, group: &Name) -> Result<Option<Owner>, Dis
     let path = dir.join(IDENTITY);
     match fs::read(&path) {
         Ok(bytes) => match serde_json::from_slice::<Owner>(&bytes) {
-            Ok(owner) if owner.group == *group => Ok(Some(owner)),
-            Ok(owner) => Err(DiskError::OtherGroup {
-                dir: dir.to_owned(),
-                has: owner.group,
-                asked: group.clone(),
-            }),
+            Ok(owner) => {
+                require(dir, &owner.group, group)?;
+                Ok(Some(owner))
+            }
             Err(error) => {
-                tracing::error!(%error, "the identity is damaged; a new one is made");
+                tracing::error!(%error, "the identity is damaged; it is made again");
                 Ok(None)
             }
         },
@@ -45,18 +45,40 @@ pub(super) fn known_owner(dir: &Path, group: &Name) -> Result<Option<Owner>, Dis
     }
 }
 
-/// Says for the first time who the folder belongs to.
-pub(super) fn new_owner(
+/// Refuses a folder that holds something of another group.
+pub(super) fn require(dir: &Path, has: &Name, asked: &Name) -> Result<(), DiskError> {
+    if has == asked {
+        return Ok(());
+    }
+    Err(DiskError::OtherGroup {
+        dir: dir.to_owned(),
+        has: has.clone(),
+        asked: asked.clone(),
+    })
+}
+
+/// The owner of a folder whose file says nothing of it: that of its database, if there is one of
+/// this group, or a new one. Without either, the export still says whose content it is.
+pub(super) fn found_owner(
     dir: &Path,
+    of_database: Option<Owner>,
     group: &Name,
     now: Timestamp,
     random: &mut Random,
 ) -> Result<Owner, DiskError> {
-    let path = dir.join(IDENTITY);
-    let owner = Owner {
-        instance: new_instance(now, random),
-        group: group.clone(),
+    let owner = match of_database {
+        Some(owner) => owner,
+        None => {
+            if let Ok(export) = Export::read(&dir.join(EXPORT)) {
+                require(dir, &export.group, group)?;
+            }
+            Owner {
+                instance: new_instance(now, random),
+                group: group.clone(),
+            }
+        }
     };
+    let path = dir.join(IDENTITY);
     let bytes =
         serde_json::to_vec(&owner).map_err(|error| DiskError::damaged(error.to_string()))?;
     write_whole(&path, &bytes).map_err(|source| DiskError::io("write", &path, source))?;

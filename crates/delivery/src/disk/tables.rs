@@ -10,6 +10,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::{Deserialize, Serialize};
 
 use super::error::{DiskError, guarded};
+use super::owner::Owner;
 use crate::hold::{Hold, Holds};
 use crate::load::Content;
 use crate::session::Atoms;
@@ -27,6 +28,7 @@ pub(super) const KEPT: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("
 
 /// Names in `META`.
 pub(super) const BOOT: &str = "boot";
+pub(super) const OWNER: &str = "owner";
 
 /// Which view an entry belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +60,8 @@ pub(super) struct Boot {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Loaded {
     pub(super) boot: Boot,
+    /// Whose database it is; none: it was never written to.
+    pub(super) owner: Option<Owner>,
     pub(super) pointers: BTreeMap<Pointer, (Target, View)>,
     pub(super) holds: Holds,
     pub(super) kept: BTreeMap<String, Vec<u8>>,
@@ -106,6 +110,9 @@ pub(super) fn load(db: &Database) -> Result<Loaded, DiskError> {
         let mut loaded = Loaded::default();
         if let Some(boot) = meta.get(BOOT)? {
             loaded.boot = read_json("the boot counter", boot.value())?;
+        }
+        if let Some(owner) = meta.get(OWNER)? {
+            loaded.owner = Some(read_json("the owner", owner.value())?);
         }
         let mut views = load_views(&transaction.open_table(ENTRIES)?)?;
         for pointer in Pointer::ALL {

@@ -1,4 +1,5 @@
 mod damage;
+mod owner;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

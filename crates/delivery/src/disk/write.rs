@@ -9,7 +9,10 @@ use serde::Serialize;
 
 use super::Update;
 use super::error::{DiskError, guarded};
-use super::tables::{BOOT, Boot, CONTENT, ENTRIES, HOLDS, KEPT, Loaded, META, Pointer, Target};
+use super::owner::Owner;
+use super::tables::{
+    BOOT, Boot, CONTENT, ENTRIES, HOLDS, KEPT, Loaded, META, OWNER, Pointer, Target,
+};
 use crate::hold::Holds;
 use crate::load::Content;
 use crate::session::{Atoms, Desired, Effective};
@@ -18,6 +21,7 @@ use crate::session::{Atoms, Desired, Effective};
 #[derive(Debug)]
 pub(super) struct Written {
     pub(super) boot: Boot,
+    owner: Option<Owner>,
     pointers: BTreeMap<Pointer, (Target, View)>,
     holds: Holds,
     /// How many entries name each content. What none names is collected.
@@ -45,6 +49,7 @@ impl Written {
         }
         Self {
             boot: loaded.boot,
+            owner: loaded.owner.clone(),
             pointers: loaded.pointers.clone(),
             holds: loaded.holds.clone(),
             names,
@@ -180,6 +185,7 @@ impl Difference {
 pub(super) fn write(
     db: &Database,
     written: &mut Written,
+    owner: &Owner,
     update: &Update,
     kept: &KeptChanges,
 ) -> Result<(), DiskError> {
@@ -210,6 +216,10 @@ pub(super) fn write(
                 },
             )?;
         }
+        // A database that was made anew does not say whose it is.
+        if written.owner.as_ref() != Some(owner) {
+            write_owner(&transaction, owner)?;
+        }
         let mut table = transaction.open_table(KEPT)?;
         for (key, value) in kept {
             match value {
@@ -222,6 +232,14 @@ pub(super) fn write(
         Ok(())
     })?;
     written.apply(difference, update);
+    written.owner = Some(owner.clone());
+    Ok(())
+}
+
+/// Writes whose database it is.
+pub(super) fn write_owner(transaction: &WriteTransaction, owner: &Owner) -> Result<(), DiskError> {
+    let mut table = transaction.open_table(META)?;
+    table.insert(OWNER, to_json(owner)?.as_slice())?;
     Ok(())
 }
 
