@@ -229,8 +229,9 @@ impl<S: Source, P: Presence> Stream<S, P> {
                             Err(status) => return Some(Err(status)),
                         }
                     }
-                    // Its end, or that of the connection.
-                    Ok(None) | Err(_) => return None,
+                    Ok(None) => return None,
+                    // Something that is no message, or the end of the connection: then nobody hears it.
+                    Err(status) => return Some(Err(status)),
                 },
                 permit = outgoing.reserve(), if !outbox.is_empty() => {
                     permit.ok()?.send(Ok(outbox.take()?));

@@ -1,5 +1,7 @@
 //! The server against clients that are no instances.
 
+mod hostile;
+
 use std::time::Duration;
 
 use ferryway_model::{Digest, Name, Revision, View};
@@ -47,16 +49,21 @@ struct Client {
     rpc: DeliveryClient<Channel>,
     outgoing: mpsc::Sender<wire::AgentMessage>,
     incoming: Streaming<wire::ControlMessage>,
-    _tasks: Tasks,
+    tasks: Tasks,
 }
 
-async fn client() -> Client {
+fn feed() -> Arc<Feed> {
     let head = Head {
         epoch: epoch(1),
         revision: Revision(0),
         view: View::empty(),
     };
-    let nothing = Arc::new(Nothing(Arc::new(Feed::new(name("test"), head))));
+    Arc::new(Feed::new(name("test"), head))
+}
+
+/// Serves this feed; where, and for as long as these tasks are there.
+async fn serve(feed: Arc<Feed>) -> (String, Tasks) {
+    let nothing = Arc::new(Nothing(feed));
     let tasks = Tasks::new("test");
     let settings = ServerSettings::default();
     let random = Random::seeded(1);
@@ -68,7 +75,17 @@ async fn client() -> Client {
     tasks.spawn("server", move |stop| async move {
         server.serve(listener, stop).await.expect("serves");
     });
-    let mut rpc = DeliveryClient::connect(url).await.expect("connects");
+    (url, tasks)
+}
+
+async fn client() -> Client {
+    let (url, tasks) = serve(feed()).await;
+    let rpc = DeliveryClient::connect(url).await.expect("connects");
+    client_of(rpc, tasks).await
+}
+
+/// A further stream over a connection.
+async fn client_of(mut rpc: DeliveryClient<Channel>, tasks: Tasks) -> Client {
     let (outgoing, messages) = mpsc::channel(8);
     let answer = rpc
         .deliver(ReceiverStream::new(messages))
@@ -78,7 +95,7 @@ async fn client() -> Client {
         rpc,
         outgoing,
         incoming: answer.into_inner(),
-        _tasks: tasks,
+        tasks,
     }
 }
 
