@@ -1,15 +1,22 @@
 //! The orderly end.
 
+use std::io;
 use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::support::{Gateway, plain};
 
+/// How soon the kernel answers a client on the same machine.
+const ANSWER_TIME: Duration = Duration::from_millis(20);
 const ASK: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
-/// Waits until nobody listens any more.
+/// Waits until nobody listens any more. Shortly before, a client gets no answer at all: it is not
+/// waited for until it asks again.
 fn until_closed(gateway: &Gateway) {
-    while TcpStream::connect(gateway.address).is_ok() {
+    let is_refused = |connected: io::Result<TcpStream>| {
+        connected.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    };
+    while !is_refused(TcpStream::connect_timeout(&gateway.address, ANSWER_TIME)) {
         std::thread::yield_now();
     }
 }
