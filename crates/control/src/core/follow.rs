@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
 use ferryway_model::plan::OperationKind;
-use ferryway_model::{Changes, Digest, Kind, Name, Revision, VersionNumber, View};
+use ferryway_model::{Changes, Digest, Key, Kind, Name, Revision, VersionNumber, View};
 use ferryway_store::{Event, LIST_ENTRIES_MAX, Revision as StoreRevision, Store, StoreError};
 use uuid::Uuid;
 
@@ -316,6 +316,7 @@ fn apply_head(
         fresh.extend(entry.content().filter(|digest| !named.contains(digest)));
     }
     (group.head, group.head_modified, group.view) = (head, revision, view.clone());
+    group.rename(&changes);
     let content = fresh
         .into_iter()
         .filter_map(|digest| memory.content_bytes(digest))
@@ -378,9 +379,20 @@ impl Group {
             },
             head_modified: StoreRevision::ZERO,
             view,
+            published: BTreeSet::new(),
             registries: std::collections::BTreeMap::new(),
             routes: ferryway_model::RouteIndex::default(),
         }
+    }
+
+    /// Brings the names of its services to what its view has become by these changes.
+    fn rename(&mut self, changes: &Changes) {
+        let is_service = |key: &&Key| key.kind == Kind::Service;
+        for key in changes.removals.iter().filter(is_service) {
+            self.published.remove(&key.name);
+        }
+        let new = changes.upserts.keys().filter(is_service);
+        self.published.extend(new.map(|key| key.name.clone()));
     }
 }
 

@@ -68,6 +68,8 @@ pub(crate) struct Group {
     pub(super) head_modified: StoreRevision,
     /// What its instances should serve.
     pub(crate) view: View,
+    /// The names of the services in its view, in order: the view has them by digest.
+    pub(crate) published: BTreeSet<Name>,
     /// What people wrote about its registries.
     pub(crate) registries: BTreeMap<Name, RegistryRecord>,
     /// The places its enabled services claim.

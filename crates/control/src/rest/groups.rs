@@ -7,7 +7,7 @@ use ferryway_model::{Group as Draft, Name};
 use super::access::{Caller, Resource, Verb};
 use super::answer::{Answer, created, gone, shown, tagged};
 use super::failure::Failure;
-use super::page::page;
+use super::page::{after, page};
 use super::patch::merge;
 use super::precondition::Precondition;
 use super::query::{ListQuery, Params};
@@ -25,12 +25,12 @@ pub(super) const PATCH_TRIES_MAX: usize = 16;
 pub(super) async fn list_groups(caller: Caller, params: Params) -> Answer {
     let allowed = caller.may(Verb::Read, Resource::Groups, None)?;
     let query = params.list()?;
-    let after = query.cursor::<Name>()?;
+    let last = query.cursor::<Name>()?;
     let list = allowed.core().read(|memory| {
-        let groups = memory.groups.iter().filter(|(name, group)| {
+        let groups = memory.groups.range::<Name, _>(after(last.as_ref()));
+        let groups = groups.filter(|(name, group)| {
             let meta = &group.record.meta;
-            after.as_ref().is_none_or(|after| *name > after)
-                && query.matches(&meta.labels, &[name.as_str(), &meta.title])
+            query.matches(&meta.labels, &[name.as_str(), &meta.title])
         });
         page(&query, groups.map(|(name, _)| name), |name| {
             show(memory, name)

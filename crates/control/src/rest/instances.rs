@@ -8,7 +8,7 @@ use ferryway_model::{Digest, Name};
 use super::access::{Caller, Resource, Verb};
 use super::answer::{Answer, gone, shown};
 use super::groups::exists;
-use super::page::page;
+use super::page::{after, page};
 use super::query::{ListQuery, Params};
 use super::sent::Sent;
 use super::url::Url;
@@ -25,14 +25,13 @@ pub(super) async fn list_instances(
     let allowed = caller.may(Verb::Read, Resource::Instances, Some(&group))?;
     exists(allowed.core(), &group)?;
     let query = params.list()?;
-    let after = query.cursor.as_deref();
+    let rest = after(query.cursor.as_deref());
     let list = allowed.core().read(|memory| {
         let root = root(memory, &group);
-        let seen = memory.instances.get(&group).into_iter().flatten();
-        let seen = seen.filter(|(id, seen)| {
-            after.is_none_or(|after| id.as_str() > after)
-                && query.matches(&BTreeMap::new(), &[id, &seen.record.hostname])
-        });
+        let seen = memory.instances.get(&group).into_iter();
+        let seen = seen.flat_map(|seen| seen.range::<str, _>(rest));
+        let seen =
+            seen.filter(|(id, seen)| query.matches(&BTreeMap::new(), &[id, &seen.record.hostname]));
         page(&query, seen.map(|(id, _)| id), |id| {
             Some(show(memory.instances.get(&group)?.get(*id)?, root))
         })

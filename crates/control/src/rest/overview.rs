@@ -1,21 +1,40 @@
 //! `/matrix` and `/compare`: looks across groups.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use ferryway_api::{
     ApiError, Compare, ComparedService, ComparedSide, ComparedState, Matrix, MatrixCell, MatrixRow,
 };
 use ferryway_model::plan::{Running, World};
 use ferryway_model::{Difference, Name, Side};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::access::{Caller, Resource, Verb};
 use super::answer::{Answer, shown};
 use super::groups::exists;
-use super::page::page;
+use super::page::{after, merged, page};
 use super::published::is_wanted;
 use super::query::{ListQuery, Params};
 use super::standing::Standing;
 use crate::core::Memory;
+
+/// A [`Matrix`] with rows that are written already.
+#[derive(Debug, Serialize)]
+struct WrittenMatrix {
+    groups: Vec<String>,
+    rows: Vec<Box<RawValue>>,
+    next_cursor: Option<String>,
+}
+
+/// A [`Compare`] with items that are written already.
+#[derive(Debug, Serialize)]
+struct WrittenCompare {
+    a: Name,
+    b: Name,
+    items: Vec<Box<RawValue>>,
+    next_cursor: Option<String>,
+}
 
 /// Which group runs what: a row for each service, a cell for each group that has it.
 #[utoipa::path(get, path = "/matrix", tag = "overview", params(ListQuery),
@@ -23,35 +42,34 @@ use crate::core::Memory;
 pub(super) async fn matrix(caller: Caller, params: Params) -> Answer {
     let allowed = caller.may(Verb::Read, Resource::Published, None)?;
     let query = params.list()?;
-    let after = query.cursor::<Name>()?;
-    let (groups, rows) = allowed.core().read(|memory| {
+    let last = query.cursor::<Name>()?;
+    let (groups, page) = allowed.core().read(|memory| {
         let standings: BTreeMap<&Name, Standing> = memory
             .groups
             .keys()
             .map(|group| (group, Standing::of(memory, group)))
             .collect();
-        let wanted = services(memory, memory.groups.keys(), true)
-            .into_iter()
-            .filter(|service| {
-                after.as_ref().is_none_or(|after| *service > after)
-                    && is_wanted(memory, &query, service)
-            });
-        let rows = page(&query, wanted, |service| {
+        let rest = after(last.as_ref());
+        let published = memory
+            .groups
+            .values()
+            .map(|group| group.published.range::<Name, _>(rest));
+        // The hub's names and the groups' come from iterators of two kinds.
+        let hub = memory.hub.range::<Name, _>(rest).map(|(name, _)| name);
+        let both: [Box<dyn Iterator<Item = &Name>>; 2] =
+            [Box::new(hub), Box::new(merged(published))];
+        let wanted = merged(both).filter(|name| is_wanted(memory, &query, name));
+        let page = page(&query, wanted, |service| {
             Some(row(memory, &standings, service))
         });
-        (
-            memory
-                .groups
-                .keys()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>(),
-            rows,
-        )
+        let groups = memory.groups.keys().map(ToString::to_string).collect();
+        (groups, page)
     });
-    // The same as `Matrix`, with rows that are written already.
-    Ok(shown(&serde_json::json!({
-        "groups": groups, "rows": rows.items, "next_cursor": rows.next_cursor,
-    })))
+    Ok(shown(&WrittenMatrix {
+        groups,
+        rows: page.items,
+        next_cursor: page.next_cursor,
+    }))
 }
 
 /// What differs between what two groups run.
@@ -70,41 +88,30 @@ pub(super) async fn compare(caller: Caller, params: Params) -> Answer {
     let core = allowed.core();
     exists(core, &a)?;
     exists(core, &b)?;
-    let after = query.cursor::<Name>()?;
+    let last = query.cursor::<Name>()?;
     let page = core.read(|memory| {
-        let wanted = services(memory, [&a, &b], false)
+        let groups = [&a, &b]
             .into_iter()
-            .filter(|name| {
-                service.as_ref().is_none_or(|service| service == *name)
-                    && after.as_ref().is_none_or(|after| *name > after)
-                    && is_wanted(memory, &query, name)
-                    && (service.is_some() || differs(memory, &a, &b, name))
-            });
+            .filter_map(|name| memory.groups.get(name));
+        let names =
+            merged(groups.map(|group| group.published.range::<Name, _>(after(last.as_ref()))));
+        let wanted = names.filter(|name| {
+            service.as_ref().is_none_or(|service| service == *name)
+                && is_wanted(memory, &query, name)
+                && (service.is_some() || differs(memory, &a, &b, name))
+        });
         page(&query, wanted, |service| compared(memory, &a, &b, service))
     });
     if let Some(service) = service.filter(|_| page.items.is_empty() && query.cursor.is_none()) {
         let message = format!("{service} is published neither in {a} nor in {b}");
         return Err(ApiError::not_found(message).into());
     }
-    // The same as `Compare`, with items that are written already.
-    Ok(shown(&serde_json::json!({
-        "a": a, "b": b, "items": page.items, "next_cursor": page.next_cursor,
-    })))
-}
-
-/// The services that these groups run, and those of the hub if wanted, by name.
-fn services<'m>(
-    memory: &'m Memory,
-    groups: impl IntoIterator<Item = &'m Name>,
-    hub: bool,
-) -> BTreeSet<&'m Name> {
-    let groups = groups
-        .into_iter()
-        .filter_map(|group| memory.groups.get(group));
-    let published = groups
-        .flat_map(|group| group.view.services())
-        .map(|(name, _)| name);
-    published.chain(memory.hub.keys().filter(|_| hub)).collect()
+    Ok(shown(&WrittenCompare {
+        a,
+        b,
+        items: page.items,
+        next_cursor: page.next_cursor,
+    }))
 }
 
 fn row(memory: &Memory, standings: &BTreeMap<&Name, Standing>, service: &Name) -> MatrixRow {

@@ -1,6 +1,9 @@
-//! Pages of lists.
+//! Pages of lists. A page costs what is on it: it begins where its cursor points, without a look at
+//! what comes before.
 
 use std::fmt;
+use std::iter::Peekable;
+use std::ops::Bound;
 
 use ferryway_api::List;
 use serde::Serialize;
@@ -41,9 +44,51 @@ pub(super) fn page<K: fmt::Display, T: Serialize>(
     page
 }
 
+/// The rest of something ordered, behind the last item of the page before.
+pub(super) fn after<T: ?Sized>(last: Option<&T>) -> (Bound<&T>, Bound<&T>) {
+    let begin = last.map_or(Bound::Unbounded, Bound::Excluded);
+    (begin, Bound::Unbounded)
+}
+
+/// What several lists hold together, each of them in order and without doubles: in order, and each
+/// item once.
+pub(super) fn merged<I: Iterator<Item: Ord>>(
+    lists: impl IntoIterator<Item = I>,
+) -> impl Iterator<Item = I::Item> {
+    let mut lists: Vec<Peekable<I>> = lists.into_iter().map(Iterator::peekable).collect();
+    std::iter::from_fn(move || {
+        let (first, _) = (lists.iter_mut().enumerate())
+            .filter_map(|(n, list)| Some((n, list.peek()?)))
+            .min_by(|(_, a), (_, b)| a.cmp(b))?;
+        let item = lists[first].next()?;
+        for list in &mut lists {
+            list.next_if(|same| *same == item);
+        }
+        Some(item)
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// As if all were put into one set.
+        #[test]
+        fn lists_are_merged(
+            lists in proptest::collection::vec(proptest::collection::btree_set(0..20_u32, 0..12), 0..6),
+            last in proptest::option::of(0..20_u32),
+        ) {
+            let all: BTreeSet<u32> = lists.iter().flatten().copied().collect();
+            let expect: Vec<_> = all.iter().filter(|n| last.is_none_or(|last| **n > last)).collect();
+            let rests = lists.iter().map(|list| list.range(after(last.as_ref())));
+            prop_assert_eq!(merged(rests).collect::<Vec<_>>(), expect);
+        }
+    }
 
     fn query(limit: usize) -> ListQuery {
         ListQuery {

@@ -12,7 +12,7 @@ use super::access::{Caller, Resource, Verb};
 use super::answer::{Answer, shown, tagged};
 use super::groups::exists;
 use super::moves::{Asked, perform};
-use super::page::page;
+use super::page::{after, page};
 use super::precondition::Precondition;
 use super::query::{ListQuery, OptionsQuery, Params, WaitQuery, bad_cursor};
 use super::sent::Sent;
@@ -32,21 +32,13 @@ pub(super) async fn list_published(
     let allowed = caller.may(Verb::Read, Resource::Published, Some(&group))?;
     exists(allowed.core(), &group)?;
     let query = params.list()?;
-    let after = query.cursor::<Name>()?;
+    let last = query.cursor::<Name>()?;
     let list = allowed.core().read(|memory| {
         let standing = Standing::of(memory, &group);
-        let view = memory.groups.get(&group).map(|group| &group.view);
-        let names = view
-            .into_iter()
-            .flat_map(|view| view.services())
-            .map(|(name, _)| name);
-        let mut names: Vec<_> = names
-            .filter(|name| after.as_ref().is_none_or(|after| *name > after))
-            .collect();
-        names.sort_unstable();
-        let wanted = names
-            .into_iter()
-            .filter(|name| is_wanted(memory, &query, name));
+        let group_of = memory.groups.get(&group).into_iter();
+        let names =
+            group_of.flat_map(|group| group.published.range::<Name, _>(after(last.as_ref())));
+        let wanted = names.filter(|name| is_wanted(memory, &query, name));
         page(&query, wanted, |name| show(memory, &standing, &group, name))
     });
     Ok(shown(&list))
@@ -276,7 +268,8 @@ fn show(
     group: &Name,
     service: &Name,
 ) -> Option<PublishedService> {
-    let running = memory.running(group, service)?;
+    // The definition is named and not read: a page of a thousand would read them all.
+    let running = memory.groups.get(group)?.view.service(service)?;
     Some(PublishedService {
         service: service.to_string(),
         title: memory
@@ -284,9 +277,9 @@ fn show(
             .map(|meta| meta.title.clone())
             .unwrap_or_default(),
         version: running.version.as_ref().map(ToString::to_string),
-        digest: running.definition.digest.to_string(),
+        digest: running.definition.to_string(),
         enabled: running.enabled,
-        binding: running.binding.content.to_value(),
+        binding: memory.binding(running.binding)?.content.to_value(),
         rollout: None,
         convergence: standing.with(service),
     })

@@ -33,7 +33,7 @@ pub(super) struct ListQuery {
     /// `KEY=VALUE`: only what has this label. May be given several times: all must match.
     #[param(required = false, value_type = Vec<String>)]
     pub(super) label: Vec<(String, String)>,
-    /// Only what has this text in a name or title, whatever the case.
+    /// Only what has this text in a name or title, whatever the case. Here in lower case.
     pub(super) q: Option<String>,
 }
 
@@ -151,7 +151,7 @@ impl Params {
             )));
         }
         let cursor = self.one("cursor")?;
-        let q = self.one("q")?;
+        let q = self.one("q")?.map(|q| q.to_lowercase());
         let mut label = Vec::new();
         for (_, text) in self.pairs.extract_if(.., |(name, _)| name == "label") {
             let (key, value) = text
@@ -258,10 +258,7 @@ impl ListQuery {
     /// Whether something with these labels and texts is asked for.
     pub(super) fn matches(&self, labels: &BTreeMap<String, String>, texts: &[&str]) -> bool {
         let has = |(key, value): &(String, String)| labels.get(key) == Some(value);
-        let says = |q: &String| {
-            let q = q.to_lowercase();
-            texts.iter().any(|text| text.to_lowercase().contains(&q))
-        };
+        let says = |q: &String| texts.iter().any(|text| says_it(text, q));
         self.label.iter().all(has) && self.q.as_ref().is_none_or(says)
     }
 
@@ -277,13 +274,33 @@ impl ListQuery {
     }
 }
 
+/// Whether a text has `q`, which is in lower case, in it, whatever the case. Who searches for what
+/// is rare looks at all there is, so for plain texts nothing is made to compare with.
+fn says_it(text: &str, q: &str) -> bool {
+    if !text.is_ascii() {
+        return text.to_lowercase().contains(q);
+    }
+    let mut places = text.as_bytes().windows(q.len().max(1));
+    q.is_empty() || places.any(|place| place.eq_ignore_ascii_case(q.as_bytes()))
+}
+
 pub(super) fn bad_cursor() -> ApiError {
     ApiError::Query("cursor is none that this list gave; start without one".to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn texts_have_what_their_lower_case_has(text in "[a-cA-CäÄK ]{0,6}", q in "[a-cB-CäÄkK ]{0,2}") {
+            let q = q.to_lowercase();
+            prop_assert_eq!(says_it(&text, &q), text.to_lowercase().contains(&q));
+        }
+    }
 
     fn params(query: &str) -> Params {
         let uri = format!("/?{query}").parse().unwrap();

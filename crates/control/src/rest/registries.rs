@@ -11,7 +11,7 @@ use super::access::{Caller, Resource, Verb};
 use super::answer::{Answer, created, gone, shown, tagged};
 use super::failure::Failure;
 use super::groups::exists;
-use super::page::page;
+use super::page::{after, page};
 use super::precondition::Precondition;
 use super::query::{ListQuery, Params};
 use super::sent::Sent;
@@ -30,12 +30,13 @@ pub(super) async fn list_registries(
     let allowed = caller.may(Verb::Read, Resource::Registries, Some(&group))?;
     exists(allowed.core(), &group)?;
     let query = params.list()?;
-    let after = query.cursor::<Name>()?;
+    let last = query.cursor::<Name>()?;
     let list = allowed.core().read(|memory| {
-        let all = memory.groups.get(&group).map(|group| &group.registries);
-        let names = all.into_iter().flatten().filter(|(name, record)| {
-            after.as_ref().is_none_or(|after| *name > after)
-                && query.matches(&BTreeMap::new(), &[name.as_str(), &record.title])
+        let group_of = memory.groups.get(&group).into_iter();
+        let all =
+            group_of.flat_map(|group| group.registries.range::<Name, _>(after(last.as_ref())));
+        let names = all.filter(|(name, record)| {
+            query.matches(&BTreeMap::new(), &[name.as_str(), &record.title])
         });
         page(&query, names.map(|(name, _)| name), |name| {
             show(memory, &group, name)

@@ -11,7 +11,7 @@ use super::access::{Caller, Resource, Verb};
 use super::answer::{Answer, created, gone, shown, tagged};
 use super::failure::Failure;
 use super::groups::PATCH_TRIES_MAX;
-use super::page::page;
+use super::page::{after, page};
 use super::patch::merge;
 use super::precondition::Precondition;
 use super::query::{ListQuery, Params};
@@ -25,12 +25,12 @@ use crate::core::{Core, CoreError, IfMatch, Memory};
 pub(super) async fn list_services(caller: Caller, params: Params) -> Answer {
     let allowed = caller.may(Verb::Read, Resource::Services, None)?;
     let query = params.list()?;
-    let after = query.cursor::<Name>()?;
+    let last = query.cursor::<Name>()?;
     let list = allowed.core().read(|memory| {
-        let services = memory.hub.iter().filter(|(name, hub)| {
+        let services = memory.hub.range::<Name, _>(after(last.as_ref()));
+        let services = services.filter(|(name, hub)| {
             let meta = &hub.record.meta;
-            after.as_ref().is_none_or(|after| *name > after)
-                && query.matches(&meta.labels, &[name.as_str(), &meta.title])
+            query.matches(&meta.labels, &[name.as_str(), &meta.title])
         });
         page(&query, services.map(|(name, _)| name), |name| {
             show(memory, name)
