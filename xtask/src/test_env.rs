@@ -1,4 +1,4 @@
-//! What the tests need beside Rust: curl, and a Python environment with httpbin, gunicorn and
+//! What the tests need beside Rust: curl, etcd, and a Python environment with httpbin, gunicorn and
 //! dnspython.
 
 use std::fs::{self, File};
@@ -12,6 +12,12 @@ use crate::workspace;
 pub(crate) fn bring() -> Result<PathBuf, Failure> {
     if sh::find("curl").is_none() {
         install("curl", "curl")?;
+    }
+    if sh::find("etcd").is_none() {
+        install("etcd-server", "etcd")?;
+    }
+    if sh::find("etcdctl").is_none() {
+        install("etcd-client", "etcdctl")?;
     }
     let target = workspace::target_folder()?;
     let venv = target.join("test-env");

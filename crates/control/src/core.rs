@@ -125,9 +125,10 @@ impl Core {
         let blobs = Blobs::new(store.clone());
         let memory = follow::load(&store, &blobs).await?;
         let revision = memory.revision;
+        let identity = store.identity();
         let epoch = Epoch {
-            store: store.identity(),
-            restores: store.restores(),
+            store: identity.uuid,
+            restores: identity.restores,
         };
         let sessions = Sessions::new(epoch, &memory);
         let core = Self(Arc::new(Shared {

@@ -3,14 +3,12 @@
 //! - `disk`: the folder, its lock, and opening the file so that nothing in it can panic us;
 //! - `tables`: what is in the file, and how a transaction reads and changes it;
 //! - `writer`: the one thread that writes, and shares a write among those who wait;
-//! - `unsynced`: what that thread told and a crash would lose, for when it has to write it again;
-//! - `history`: the last transactions, in memory, for watches.
+//! - `unsynced`: what that thread told and a crash would lose, for when it has to write it again.
 //!
 //! redb allows one writer at a time and readers beside it, so reads go straight to the file, on
 //! tokio's blocking threads.
 
 mod disk;
-mod history;
 mod tables;
 mod unsynced;
 mod writer;
@@ -24,12 +22,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::history::History;
+use crate::identity::Identity;
 use crate::store::{Entry, Page};
 use crate::{Committed, Key, Revision, StoreError, Txn, Watch};
 
 use disk::{Opener, Place};
-use history::History;
-pub(crate) use history::{Cursor, Step};
 use tables::{Fault, Snapshot};
 use writer::{Command, Writer};
 
@@ -41,13 +39,12 @@ pub(crate) struct Embedded {
 }
 
 /// What the handles, the watches and the writer have in common.
-pub(crate) struct Shared {
+struct Shared {
     /// The file, for errors.
     path: PathBuf,
-    identity: Uuid,
-    restores: u64,
+    identity: Identity,
     state: RwLock<State>,
-    pub(crate) history: History,
+    history: Arc<History>,
 }
 
 /// Readers and the writer hold the lock shared while they use the file; it is taken whole only to
@@ -73,20 +70,32 @@ impl Embedded {
         let shared = Arc::new(Shared {
             path: place.file(),
             identity: facts.identity,
-            restores: facts.restores,
             state: RwLock::new(State::Open(db)),
-            history: History::new(facts.revision),
+            history: Arc::new(History::new(facts.revision)),
         });
         let commands = Writer::start(Arc::clone(&shared), place, facts.revision)?;
         Ok(Self { shared, commands })
     }
 
-    pub(crate) fn identity(&self) -> Uuid {
+    /// Makes a store where there is none.
+    pub(crate) async fn make(dir: &Path, identity: Identity) -> Result<Self, StoreError> {
+        let folder = dir.to_owned();
+        let made = tokio::task::spawn_blocking(move || Place::make(&folder, identity));
+        made.await.map_err(|_| StoreError::Closed)??;
+        Self::open(dir, identity.uuid).await
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
         self.shared.identity
     }
 
-    pub(crate) fn restores(&self) -> u64 {
-        self.shared.restores
+    /// Why the file can't be used just now.
+    pub(crate) fn trouble(&self) -> Option<StoreError> {
+        let state = self.shared.state.read();
+        match &*state.unwrap_or_else(PoisonError::into_inner) {
+            State::Broken(error) => Some(error.clone()),
+            State::Open(_) | State::Closed => None,
+        }
     }
 
     pub(crate) async fn get(&self, key: Key) -> Result<Option<Entry>, StoreError> {
@@ -120,8 +129,9 @@ impl Embedded {
     }
 
     pub(crate) fn watch(&self, prefix: &str, after: Revision) -> Result<Watch, StoreError> {
-        let (cursor, woken) = self.shared.history.start(after)?;
-        Ok(Watch::new(Arc::clone(&self.shared), woken, prefix, cursor))
+        let (cursor, woken) = self.shared.history.start(after, Revision::ZERO)?;
+        let history = Arc::clone(&self.shared.history);
+        Ok(Watch::new(history, woken, prefix, cursor))
     }
 
     pub(crate) async fn close(self) {

@@ -3,7 +3,7 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::{Key, Revision};
+use crate::{Key, Revision, Trouble};
 
 /// Why the store did not do what it was asked.
 ///
@@ -52,6 +52,31 @@ pub enum StoreError {
         path: PathBuf,
         /// The system's reason.
         source: Cause,
+    },
+    /// The etcd did not do it.
+    ///
+    /// Whether a transaction that got this answer took place is known only to be decided by
+    /// reading: it may have, and where etcd did not answer at all it may even happen later.
+    #[error("cannot {doing} the store {at}: {trouble}")]
+    Etcd {
+        /// What was being done: `open`, `read`, `write`, `watch`.
+        doing: &'static str,
+        /// The address and the prefix.
+        at: Arc<str>,
+        /// Why, and what to do.
+        trouble: Trouble,
+    },
+    /// The store can't be what the settings say.
+    #[error("{why}")]
+    Settings {
+        /// What is wrong with which setting.
+        why: Arc<str>,
+    },
+    /// A store was to be put where there is one already.
+    #[error("there is a store already in {place}; move it away, or choose another place")]
+    Taken {
+        /// The folder, or the address and the prefix.
+        place: Arc<str>,
     },
     /// What a transaction requires of this key doesn't hold. Nothing was changed.
     #[error("key {key} is not as the transaction requires")]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::embedded::{Cursor, Shared, Step};
+use crate::history::{Cursor, History, Step};
 use crate::{Key, Revision, StoreError};
 
 /// What one transaction changed.
@@ -12,7 +12,8 @@ use crate::{Key, Revision, StoreError};
 pub struct Event {
     /// The transaction's revision.
     pub revision: Revision,
-    /// The changes under the watch's prefix, ordered by key; never empty.
+    /// The changes under the watch's prefix, ordered by key. None: everything up to this revision
+    /// has been told.
     pub changes: Vec<Change>,
 }
 
@@ -26,7 +27,7 @@ pub struct Change {
 }
 
 /// The transactions after a revision, as they come: one [`Event`] for each that changed something
-/// under the prefix.
+/// under the prefix, and now and then one without a change, which says how far all has been told.
 ///
 /// There is no queue behind it, only a place in the store's own history. A watch that falls behind
 /// by more than the history holds is told [`StoreError::Compacted`] and ends.
@@ -34,7 +35,7 @@ pub struct Change {
 /// A transaction that is not durable is told too; if the process dies before a durable one follows,
 /// it has not happened.
 pub struct Watch {
-    shared: Arc<Shared>,
+    history: Arc<History>,
     woken: watch::Receiver<()>,
     prefix: Box<str>,
     /// `None` once the watch has ended.
@@ -43,13 +44,13 @@ pub struct Watch {
 
 impl Watch {
     pub(crate) fn new(
-        shared: Arc<Shared>,
+        history: Arc<History>,
         woken: watch::Receiver<()>,
         prefix: &str,
         cursor: Cursor,
     ) -> Self {
         Self {
-            shared,
+            history,
             woken,
             prefix: prefix.into(),
             cursor: Some(cursor),
@@ -68,11 +69,7 @@ impl Watch {
         loop {
             // First mark the wake-ups so far as seen, then look: a change after the look wakes.
             self.woken.borrow_and_update();
-            match self
-                .shared
-                .history
-                .step(self.cursor.as_mut()?, &self.prefix)
-            {
+            match self.history.step(self.cursor.as_mut()?, &self.prefix) {
                 Step::Event(event) => return Some(Ok(event)),
                 Step::Again => {}
                 Step::Wait => self.woken.changed().await.ok()?,

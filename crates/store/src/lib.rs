@@ -7,25 +7,33 @@
 //! after *n* knows everything, and one that is told [`StoreError::Compacted`] lists again.
 //!
 //! The contract is what etcd can keep as well: the bounds of a transaction are etcd's, and so is
-//! the meaning of a revision. The one engine so far is embedded: a redb file in a folder that one
-//! process holds. The tests of the contract (`tests/battery`) know nothing of the engine.
+//! the meaning of a revision. Two engines keep it: `embedded`, a redb file in a folder that one
+//! process holds, and `etcd`, for any number of processes. The tests of the contract
+//! (`tests/battery`) know nothing of the engine.
 //!
 //! This crate must not know what is stored: no service, no version, no group. It must not know who
 //! reads either: a watcher that is slow falls behind and is told so, and never slows a writer.
 
 mod embedded;
 mod error;
+mod etcd;
 mod event;
+mod history;
+mod identity;
 mod key;
 mod revision;
 mod store;
+mod trouble;
 mod txn;
 
 pub use error::StoreError;
+pub use etcd::{EtcdSettings, PREFIX_BYTES_MAX};
 pub use event::{Change, Event, Watch};
+pub use identity::Identity;
 pub use key::{KEY_BYTES_MAX, Key};
 pub use revision::Revision;
 pub use store::{Entry, LIST_BYTES_MAX, LIST_ENTRIES_MAX, Page, Store};
+pub use trouble::Trouble;
 pub use txn::{
     Committed, Expect, OPERATION_BYTES, TXN_BYTES_MAX, TXN_OPERATIONS_MAX, Txn, VALUE_BYTES_MAX,
 };

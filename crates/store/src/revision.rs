@@ -1,7 +1,10 @@
 use std::fmt;
 
-/// The store's count of transactions that changed something: 0 when it is made, and one more with
-/// each.
+/// A transaction's place in the store's order: each that changed something has a higher one than all
+/// before it.
+///
+/// Not every number need be somebody's. The embedded engine counts its own transactions, from 1; in
+/// etcd the number is the cluster's, which others move as well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(u64);
 
@@ -21,11 +24,6 @@ impl Revision {
 
     pub(crate) fn next(self) -> Self {
         Self(self.0.saturating_add(1))
-    }
-
-    /// How many revisions lie between `earlier` and this one; `None` if `earlier` is later.
-    pub(crate) fn since(self, earlier: Self) -> Option<u64> {
-        self.0.checked_sub(earlier.0)
     }
 }
 

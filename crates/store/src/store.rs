@@ -4,6 +4,8 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::embedded::Embedded;
+use crate::etcd::{Etcd, EtcdSettings};
+use crate::identity::Identity;
 use crate::{Committed, Key, Revision, StoreError, Txn, Watch};
 
 /// The most entries of a [`Page`].
@@ -22,6 +24,7 @@ pub struct Store {
 #[derive(Clone, Debug)]
 enum Engine {
     Embedded(Embedded),
+    Etcd(Etcd),
 }
 
 /// A key and what is known of it.
@@ -54,7 +57,7 @@ impl Store {
     ///
     /// The whole file is read and checked, which takes about three seconds for each gigabyte. A file named
     /// `restored` in the folder says that a backup was put in place: it is counted in
-    /// [`Store::restores`] and removed.
+    /// [`Identity::restores`] and removed.
     ///
     /// # Errors
     ///
@@ -66,6 +69,58 @@ impl Store {
         Ok(Self { engine })
     }
 
+    /// Opens the store that lies in etcd, and makes it where it isn't there, with the identity
+    /// `fresh` (as for [`Store::open`]). Any number of processes may have it open.
+    ///
+    /// A store whose etcd is another cluster than the one it was made in was brought there, by a
+    /// snapshot put back, say: that is counted in [`Identity::restores`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Etcd`], after 10 s at most; [`StoreError::Settings`] where a certificate
+    /// can't be read.
+    pub async fn open_etcd(settings: &EtcdSettings, fresh: Uuid) -> Result<Self, StoreError> {
+        let engine = Engine::Etcd(Etcd::open(settings, fresh).await?);
+        Ok(Self { engine })
+    }
+
+    /// Makes a store in the folder `dir`, to be filled from another one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Taken`] where there is one; else as [`Store::open`].
+    pub async fn make(dir: &Path, identity: Identity) -> Result<Self, StoreError> {
+        let engine = Engine::Embedded(Embedded::make(dir, identity).await?);
+        Ok(Self { engine })
+    }
+
+    /// Makes a store in etcd, to be filled from another one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Taken`] where there is one; else as [`Store::open_etcd`].
+    pub async fn make_etcd(
+        settings: &EtcdSettings,
+        identity: Identity,
+    ) -> Result<Self, StoreError> {
+        let engine = Engine::Etcd(Etcd::make(settings, identity).await?);
+        Ok(Self { engine })
+    }
+
+    /// Opens the store that lies in etcd and counts a restore: its etcd was put back from a
+    /// snapshot under its old cluster's id, so that nothing else tells.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open_etcd`]; and there must be one.
+    pub async fn open_etcd_restored(
+        settings: &EtcdSettings,
+        fresh: Uuid,
+    ) -> Result<Self, StoreError> {
+        let engine = Engine::Etcd(Etcd::count_restore(settings, fresh).await?);
+        Ok(Self { engine })
+    }
+
     /// The entry of `key`, as the last answered transaction left it.
     ///
     /// # Errors
@@ -74,6 +129,7 @@ impl Store {
     pub async fn get(&self, key: &Key) -> Result<Option<Entry>, StoreError> {
         match &self.engine {
             Engine::Embedded(embedded) => embedded.get(key.clone()).await,
+            Engine::Etcd(etcd) => etcd.get(key).await,
         }
     }
 
@@ -96,30 +152,33 @@ impl Store {
         let limit = limit.clamp(1, LIST_ENTRIES_MAX);
         match &self.engine {
             Engine::Embedded(embedded) => embedded.list(prefix, from, limit).await,
+            Engine::Etcd(etcd) => etcd.list(prefix, from, limit).await,
         }
     }
 
     /// Does what `txn` says, whole or not at all.
     ///
-    /// A durable transaction is answered when it is on the disk; from the answer on, every read
-    /// sees it. When the future is dropped before the answer, the transaction may still happen.
+    /// A durable transaction is answered when it is on the disk (in etcd: of more than half of the
+    /// members, as every transaction there); from the answer on, every read sees it. When the future is dropped before the answer, the transaction may still happen.
     ///
     /// # Errors
     ///
     /// [`StoreError::Conflict`] where a requirement doesn't hold, [`StoreError::TooLarge`] over a
-    /// bound, [`StoreError::Closed`]; nothing changed then. [`StoreError::Io`] and
-    /// [`StoreError::Corrupt`] leave it open whether the transaction happened.
+    /// bound, [`StoreError::Closed`]; nothing changed then. [`StoreError::Io`],
+    /// [`StoreError::Corrupt`] and [`StoreError::Etcd`] leave it open whether the transaction happened.
     pub async fn commit(&self, txn: Txn) -> Result<Committed, StoreError> {
         txn.check_bounds()?;
         match &self.engine {
             Engine::Embedded(embedded) => embedded.commit(txn).await,
+            Engine::Etcd(etcd) => etcd.commit(&txn).await,
         }
     }
 
     /// The transactions after the revision `after` that change keys starting with `prefix`.
     ///
     /// The embedded engine keeps the last 4,096 transactions or 64 MiB of them, and none from
-    /// before it was opened.
+    /// before it was opened; so does etcd's, and loses them where etcd is compacted before they
+    /// arrived here.
     ///
     /// # Errors
     ///
@@ -128,21 +187,24 @@ impl Store {
     pub async fn watch(&self, prefix: &str, after: Revision) -> Result<Watch, StoreError> {
         match &self.engine {
             Engine::Embedded(embedded) => embedded.watch(prefix, after),
+            Engine::Etcd(etcd) => etcd.watch(prefix, after).await,
         }
     }
 
-    /// Who this store is: made with it, and never changed.
-    pub fn identity(&self) -> Uuid {
+    /// Who this store is, and which of its histories.
+    pub fn identity(&self) -> Identity {
         match &self.engine {
             Engine::Embedded(embedded) => embedded.identity(),
+            Engine::Etcd(etcd) => etcd.identity(),
         }
     }
 
-    /// Rises with each time that the store was put back from a backup, also from the same one; 0
-    /// where it never was. With each, revisions may fall.
-    pub fn restores(&self) -> u64 {
+    /// What is wrong with the store just now, as far as it is known without asking it: whoever
+    /// writes, or wants to know what others wrote, has to wait. `None` where all is well.
+    pub fn trouble(&self) -> Option<StoreError> {
         match &self.engine {
-            Engine::Embedded(embedded) => embedded.restores(),
+            Engine::Embedded(embedded) => embedded.trouble(),
+            Engine::Etcd(etcd) => etcd.trouble(),
         }
     }
 
@@ -153,6 +215,7 @@ impl Store {
     pub async fn close(self) {
         match self.engine {
             Engine::Embedded(embedded) => embedded.close().await,
+            Engine::Etcd(etcd) => etcd.close().await,
         }
     }
 }

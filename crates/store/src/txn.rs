@@ -7,9 +7,10 @@ use crate::{Key, Revision, StoreError};
 
 /// The most requirements of a transaction, and the most changes.
 ///
-/// As etcd counts (`--max-txn-ops`): the longest of a transaction's lists is bounded, not their
-/// sum. A put and a delete are one operation each, and stand in one list.
-pub const TXN_OPERATIONS_MAX: usize = 128;
+/// As etcd counts (`--max-txn-ops`, 128): the longest of a transaction's lists is bounded, not their
+/// sum. A put and a delete are one operation each, and stand in one list. One of each list is the
+/// engine's own, by which it knows a transaction again that it has sent twice.
+pub const TXN_OPERATIONS_MAX: usize = 127;
 
 /// The most bytes of a transaction: its keys and values, and [`OPERATION_BYTES`] for each
 /// requirement and change. etcd's `--max-request-bytes`.
@@ -142,7 +143,7 @@ impl Expect {
 /// The answer to a transaction that took place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Committed {
-    /// Its revision; where it changed nothing, the store's.
+    /// Its revision; where it changed nothing, one that watches are told to have reached.
     pub revision: Revision,
     /// From the call to the answer.
     pub took: Duration,
@@ -169,14 +170,14 @@ mod tests {
     fn each_list_is_bounded_alone() {
         let requires = |n| (0..n).fold(Txn::new(), |txn, n| txn.require(key(n), Expect::Absent));
         let changes = |n, txn| (0..n).fold(txn, |txn: Txn, n| txn.put(key(n), "v"));
-        check(&changes(128, requires(128)), None);
+        check(&changes(127, requires(127)), None);
         check(
-            &requires(129),
-            Some("too large: at most 128 requirements in a transaction"),
+            &requires(128),
+            Some("too large: at most 127 requirements in a transaction"),
         );
         check(
-            &changes(129, Txn::new()),
-            Some("too large: at most 128 changes in a transaction"),
+            &changes(128, Txn::new()),
+            Some("too large: at most 127 changes in a transaction"),
         );
     }
 

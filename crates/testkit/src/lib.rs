@@ -2,7 +2,7 @@
 //!
 //! Everything here acts on the machine as a user would: it starts the built programs
 //! ([`Control`], [`Gateway`], or a whole [`Cluster`]), talks to them through [`curl`] and [`Api`],
-//! and puts a [`Httpbin`] and a [`Dns`] server where the scenario needs them. Whatever is started
+//! and puts a [`Httpbin`], a [`Dns`] server and an [`Etcd`] where the scenario needs them. Whatever is started
 //! ends when its value is dropped, and shows its output when the test has failed.
 //!
 //! The programs and the Python environment are brought by `cargo xtask test`, which says where
@@ -18,6 +18,7 @@ mod control;
 mod curl;
 mod dns;
 mod environment;
+mod etcd;
 mod eventually;
 mod gateway;
 mod httpbin;
@@ -31,6 +32,7 @@ pub use control::Control;
 pub use curl::{Answer, curl, try_curl};
 pub use dns::Dns;
 pub use environment::{binary, venv};
+pub use etcd::{Etcd, EtcdOptions};
 pub use eventually::{Deadline, START_TIME_MAX, eventually};
 pub use gateway::{Gateway, GatewayOptions};
 pub use httpbin::Httpbin;

@@ -10,6 +10,7 @@ use redb::{Builder, Database, DatabaseError};
 use uuid::Uuid;
 
 use crate::StoreError;
+use crate::identity::Identity;
 
 use super::tables::{self, Facts, Fault};
 
@@ -72,12 +73,30 @@ impl Place {
         };
         if !is_there(&place.file()).map_err(io)? {
             let fault = |fault: Fault| fault.on("make", &place.file());
-            tables::guarded(|| place.make_file(fresh)).map_err(fault)?;
+            tables::guarded(|| place.make_file(Identity::new(fresh))).map_err(fault)?;
         }
         let (db, mut facts) = place.open_file()?;
         let fault = |fault: Fault| fault.on("write", &place.file());
         tables::guarded(|| place.count_restore(&db, &mut facts, fresh)).map_err(fault)?;
         Ok((place, db, facts))
+    }
+
+    /// Makes a file in the folder where there is none.
+    pub(super) fn make(dir: &Path, identity: Identity) -> Result<(), StoreError> {
+        let io = |error| Fault::Io(Arc::new(error)).on("open", dir);
+        make_folder(dir).map_err(io)?;
+        let place = Self {
+            dir: dir.to_owned(),
+            opener: Box::new(open_file),
+            _lock: lock(dir)?,
+        };
+        if is_there(&place.file()).map_err(io)? {
+            return Err(StoreError::Taken {
+                place: dir.display().to_string().into(),
+            });
+        }
+        let fault = |fault: Fault| fault.on("make", &place.file());
+        tables::guarded(|| place.make_file(identity)).map_err(fault)
     }
 
     /// Opens the file, also a second time after it has been closed.
@@ -95,7 +114,7 @@ impl Place {
         self.dir.join(FILE)
     }
 
-    fn make_file(&self, identity: Uuid) -> Result<(), Fault> {
+    fn make_file(&self, identity: Identity) -> Result<(), Fault> {
         let path = self.dir.join(FILE_BEING_MADE);
         // Emptied, for a beginning that was cut short.
         new_file(&path)?.set_len(0)?;
@@ -106,9 +125,6 @@ impl Place {
         Ok(File::open(&self.dir)?.sync_all()?)
     }
 
-    /// One backup may be put in place twice, and says the same count both times, so the count alone
-    /// would give two histories one epoch. It is therefore raised to the time that `fresh` tells.
-    ///
     /// A crash between the two steps counts the restore twice, which does no harm: the epoch that
     /// the count is part of needs to change, not to be dense.
     fn count_restore(&self, db: &Database, facts: &mut Facts, fresh: Uuid) -> Result<(), Fault> {
@@ -116,19 +132,12 @@ impl Place {
         if !mark.try_exists()? {
             return Ok(());
         }
-        facts.restores = facts.restores.saturating_add(1).max(millis(fresh));
-        tables::count_restore(db, facts.restores)?;
-        tracing::info!(restores = facts.restores, "a backup was put in place");
+        facts.identity = facts.identity.restored(fresh);
+        let restores = facts.identity.restores;
+        tables::count_restore(db, restores)?;
+        tracing::info!(restores, "a backup was put in place");
         Ok(std::fs::remove_file(mark)?)
     }
-}
-
-/// When a UUID was made, in milliseconds since 1970; 0 where it does not say.
-fn millis(uuid: Uuid) -> u64 {
-    uuid.get_timestamp().map_or(0, |at| {
-        let (seconds, nanos) = at.to_unix();
-        seconds.saturating_mul(1_000) + u64::from(nanos / 1_000_000)
-    })
 }
 
 /// Also a link that leads nowhere is there: what it should lead to may be on a disk that isn't

@@ -15,6 +15,7 @@ use redb::{
 use uuid::Uuid;
 
 use crate::error::{Cause, cause};
+use crate::identity::Identity;
 use crate::store::{Entry, LIST_BYTES_MAX, Page};
 use crate::{Change, Event, Key, Revision, StoreError, Txn};
 
@@ -37,8 +38,7 @@ type Row<'v> = (u64, u64, &'v [u8]);
 /// What the file says about the store itself.
 #[derive(Debug)]
 pub(super) struct Facts {
-    pub(super) identity: Uuid,
-    pub(super) restores: u64,
+    pub(super) identity: Identity,
     pub(super) revision: Revision,
 }
 
@@ -65,13 +65,13 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, F
 }
 
 /// Makes the tables of a new file.
-pub(super) fn create(db: &Database, identity: Uuid) -> Result<(), Fault> {
+pub(super) fn create(db: &Database, identity: Identity) -> Result<(), Fault> {
     let txn = db.begin_write()?;
     txn.open_table(ENTRIES)?;
     let mut facts = txn.open_table(FACTS)?;
     facts.insert(LAYOUT, LAYOUT_KNOWN)?;
-    facts.insert(IDENTITY, identity.as_u128())?;
-    facts.insert(RESTORES, 0)?;
+    facts.insert(IDENTITY, identity.uuid.as_u128())?;
+    facts.insert(RESTORES, u128::from(identity.restores))?;
     facts.insert(REVISION, 0)?;
     drop(facts);
     Ok(txn.commit()?)
@@ -84,8 +84,10 @@ pub(super) fn facts(db: &Database) -> Result<Facts, Fault> {
         return Err(Fault::Layout(layout));
     }
     Ok(Facts {
-        identity: Uuid::from_u128(fact(&table, IDENTITY)?),
-        restores: number(&table, RESTORES)?,
+        identity: Identity {
+            uuid: Uuid::from_u128(fact(&table, IDENTITY)?),
+            restores: number(&table, RESTORES)?,
+        },
         revision: Revision::new(number(&table, REVISION)?),
     })
 }

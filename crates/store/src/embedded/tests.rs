@@ -275,7 +275,7 @@ async fn a_crash_at_any_moment_keeps_what_was_answered() {
         }
         let (dir, _) = folder_with(&bench.disk.after_a_crash(&mut random));
         let store = Store::open(dir.path(), Uuid::nil()).await.unwrap();
-        assert_eq!(store.identity(), IDENTITY);
+        assert_eq!(store.identity().uuid, IDENTITY);
         let content = content(&store).await.unwrap();
         assert_eq!(content.get("left"), content.get("right"), "seed {seed}");
         let revision = store.list("", None, 1).await.unwrap().revision.number();

@@ -6,9 +6,8 @@
 
 use std::sync::Arc;
 
+use crate::history::bytes;
 use crate::{Event, Revision};
-
-use super::history::bytes;
 
 /// After so many bytes of keys and values that are not durable the next write is.
 const BYTES_MAX: usize = 16 * 1_024 * 1_024;

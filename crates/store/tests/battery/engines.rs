@@ -1,61 +1,100 @@
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ferryway_store::{Revision, Store, StoreError};
+use ferryway_store::{EtcdSettings, Revision, Store, StoreError};
+use ferryway_testkit::Etcd;
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::{Place, contract, list_all, model, put};
 
-/// Runs the whole battery on one engine, each test at a place of its own.
+/// Runs the whole battery on each engine, each test at a place of its own.
 macro_rules! battery {
-    ($engine:ident, $place:expr, [$($test:ident),* $(,)?]) => {
-        mod $engine {
+    ([$($test:ident),* $(,)?]) => {
+        mod embedded {
             use super::*;
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    contract::$test(&$place).await;
+                    contract::$test(&Folder::new()).await;
                 }
             )*
 
             #[test]
             fn it_does_what_the_model_does() {
-                model::check(|| $place);
+                model::check(60, Folder::new);
+            }
+        }
+
+        mod etcd {
+            use super::*;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    contract::$test(&Prefix::of(&Arc::new(Etcd::start()), 0)).await;
+                }
+            )*
+
+            #[test]
+            fn it_does_what_the_model_does() {
+                let etcd = Arc::new(Etcd::start());
+                let number = AtomicUsize::new(0);
+                model::check(20, || Prefix::of(&etcd, number.fetch_add(1, Ordering::Relaxed)));
             }
         }
     };
 }
 
-battery!(
-    embedded,
-    Folder::new(),
-    [
-        a_new_store_is_empty_at_revision_zero,
-        a_key_remembers_who_made_it_and_who_changed_it,
-        requirements_hold_or_nothing_happens,
-        the_first_failing_requirement_is_named,
-        a_transaction_without_effect_takes_no_revision,
-        lists_come_in_order_and_in_pages,
-        a_page_is_bounded_in_bytes,
-        prefixes_end_where_they_should,
-        a_watch_tells_whole_transactions_under_its_prefix,
-        a_watch_starts_after_any_revision_still_kept,
-        a_watch_waits_for_what_comes,
-        of_two_creates_one_wins,
-        concurrent_writers_lose_nothing_and_repeat_nothing,
-        bounds_are_errors_and_change_nothing,
-        a_store_is_found_again_as_it_was_left,
-        a_durable_transaction_carries_those_before_it,
-        a_watch_from_before_the_opening_is_told_to_list,
-        closing_ends_watches_and_answers,
-    ]
-);
+battery!([
+    a_new_store_is_empty,
+    a_key_remembers_who_made_it_and_who_changed_it,
+    requirements_hold_or_nothing_happens,
+    the_first_failing_requirement_is_named,
+    a_transaction_without_effect_is_no_change,
+    every_answered_revision_is_reached_by_a_watch,
+    lists_come_in_order_and_in_pages,
+    a_page_is_bounded_in_bytes,
+    prefixes_end_where_they_should,
+    a_watch_tells_whole_transactions_under_its_prefix,
+    a_watch_starts_after_any_revision_still_kept,
+    a_watch_waits_for_what_comes,
+    of_two_creates_one_wins,
+    concurrent_writers_lose_nothing_and_repeat_nothing,
+    bounds_are_errors_and_change_nothing,
+    a_store_is_found_again_as_it_was_left,
+    a_durable_transaction_carries_those_before_it,
+    a_watch_from_before_the_opening_is_told_to_list,
+    closing_ends_watches_and_answers,
+]);
 
 struct Folder(TempDir);
 
 impl Folder {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
+    }
+}
+
+/// A prefix of an etcd that others use as well.
+struct Prefix {
+    etcd: Arc<Etcd>,
+    prefix: String,
+}
+
+impl Prefix {
+    fn of(etcd: &Arc<Etcd>, number: usize) -> Self {
+        Self {
+            etcd: Arc::clone(etcd),
+            prefix: format!("/battery/{number}/"),
+        }
+    }
+}
+
+impl Place for Prefix {
+    async fn open(&self) -> Result<Store, StoreError> {
+        let settings = EtcdSettings::new(&self.etcd.url())?.with_prefix(&self.prefix)?;
+        Store::open_etcd(&settings, Uuid::from_u128(1)).await
     }
 }
 
@@ -106,7 +145,7 @@ async fn identity_is_kept_and_restores_are_counted() {
     };
     let store = open(1).await;
     assert_eq!(
-        (store.identity(), store.restores()),
+        (store.identity().uuid, store.identity().restores),
         (Uuid::from_u128(1), 0)
     );
     store.close().await;
@@ -115,7 +154,7 @@ async fn identity_is_kept_and_restores_are_counted() {
     for fresh in [2, 3] {
         let store = open(fresh).await;
         assert_eq!(
-            (store.identity(), store.restores()),
+            (store.identity().uuid, store.identity().restores),
             (Uuid::from_u128(1), 1)
         );
         store.close().await;
@@ -137,7 +176,7 @@ async fn the_same_backup_put_back_twice_begins_two_histories() {
         std::fs::write(&file, &backup).unwrap();
         std::fs::write(dir.path().join("restored"), "").unwrap();
         let store = open(second).await;
-        counts.push(store.restores());
+        counts.push(store.identity().restores);
         store.close().await;
     }
     assert!(0 < counts[0] && counts[0] < counts[1], "{counts:?}");

@@ -1,3 +1,6 @@
+//! The last transactions, in memory, for the watches of one store: whatever engine it has, it appends
+//! here, and never waits for who reads.
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -6,24 +9,25 @@ use tokio::sync::watch;
 use crate::{Change, Event, Revision, StoreError};
 
 /// The most transactions kept.
-pub(super) const HISTORY_TRANSACTIONS_MAX: usize = 4_096;
+const HISTORY_TRANSACTIONS_MAX: usize = 4_096;
 
 /// The most bytes of keys and values kept.
-pub(super) const HISTORY_BYTES_MAX: usize = 64 * 1_024 * 1_024;
+const HISTORY_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 
 /// How many transactions one look of a watch passes over while it holds the lock.
 const STEP_TRANSACTIONS_MAX: usize = 256;
 
-/// The last transactions, for watches. The writer appends and never waits for a reader.
+/// The last transactions, for watches. Who appends never waits for a reader.
 pub(crate) struct History {
     ring: Mutex<Ring>,
     /// Says "look again"; what there is to see is in the ring.
     wake: watch::Sender<()>,
 }
 
-/// Always the events `floor + 1, floor + 2, …`, without a gap; so the head is `floor + events`.
+/// All events after `floor` up to `head`, in order. Revisions may have gaps, events have none.
 struct Ring {
     floor: Revision,
+    head: Revision,
     events: VecDeque<Arc<Event>>,
     bytes: usize,
     /// Grows when the past is given up: a cursor into it means nothing then.
@@ -54,9 +58,10 @@ pub(crate) enum Step {
 }
 
 impl History {
-    pub(super) fn new(head: Revision) -> Self {
+    pub(crate) fn new(head: Revision) -> Self {
         let ring = Ring {
             floor: head,
+            head,
             events: VecDeque::new(),
             bytes: 0,
             life: 0,
@@ -68,10 +73,12 @@ impl History {
         }
     }
 
-    /// A place after `after`, and what wakes who waits there.
-    pub(super) fn start(
+    /// A place after `after`, and what wakes who waits there. `head` is how far the store is known
+    /// to be, where that may be further than what was appended.
+    pub(crate) fn start(
         &self,
         after: Revision,
+        head: Revision,
     ) -> Result<(Cursor, watch::Receiver<()>), StoreError> {
         let ring = self.lock();
         if ring.closed {
@@ -80,8 +87,9 @@ impl History {
         if after < ring.floor {
             return Err(StoreError::Compacted { oldest: ring.floor });
         }
-        if after > ring.head() {
-            return Err(StoreError::Ahead { head: ring.head() });
+        let head = ring.head.max(head);
+        if after > head {
+            return Err(StoreError::Ahead { head });
         }
         Ok((
             Cursor {
@@ -92,11 +100,12 @@ impl History {
         ))
     }
 
-    /// Appends the transactions of one write, whose revisions follow the head.
-    pub(super) fn append(&self, events: Vec<Arc<Event>>) {
+    /// Appends transactions, whose revisions follow the head.
+    pub(crate) fn append(&self, events: Vec<Arc<Event>>) {
         let mut ring = self.lock();
         for event in events {
-            debug_assert_eq!(event.revision, ring.head().next(), "revisions have no gap");
+            debug_assert!(event.revision > ring.head, "revisions rise");
+            ring.head = event.revision;
             ring.bytes += bytes(&event);
             ring.events.push_back(event);
             while ring.is_over() {
@@ -107,10 +116,21 @@ impl History {
         self.wake.send_replace(());
     }
 
+    /// Waits until everything up to this revision has been appended.
+    pub(crate) async fn reached(&self, revision: Revision) {
+        let mut woken = self.wake.subscribe();
+        loop {
+            woken.borrow_and_update();
+            if self.lock().head >= revision || woken.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Gives up the past: the store's content is no longer what the events led to.
-    pub(super) fn reset(&self, head: Revision) {
+    pub(crate) fn reset(&self, head: Revision) {
         let mut ring = self.lock();
-        ring.floor = head;
+        (ring.floor, ring.head) = (head, head);
         ring.events.clear();
         ring.bytes = 0;
         ring.life += 1;
@@ -119,7 +139,7 @@ impl History {
     }
 
     /// No event follows.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.wake.send_replace(());
     }
@@ -127,13 +147,12 @@ impl History {
     /// Moves `cursor` to the next event with a change under `prefix`, or as far as one look goes.
     pub(crate) fn step(&self, cursor: &mut Cursor, prefix: &str) -> Step {
         let ring = self.lock();
-        let passed = cursor
-            .seen
-            .since(ring.floor)
-            .and_then(|passed| usize::try_from(passed).ok());
-        let Some(passed) = passed.filter(|_| cursor.life == ring.life) else {
+        if cursor.life != ring.life || cursor.seen < ring.floor {
             return Step::Compacted { oldest: ring.floor };
-        };
+        }
+        let passed = ring
+            .events
+            .partition_point(|event| event.revision <= cursor.seen);
         let mut looked = 0;
         for event in ring.events.iter().skip(passed).take(STEP_TRANSACTIONS_MAX) {
             looked += 1;
@@ -156,12 +175,6 @@ impl History {
 }
 
 impl Ring {
-    fn head(&self) -> Revision {
-        self.events
-            .back()
-            .map_or(self.floor, |event| event.revision)
-    }
-
     fn is_over(&self) -> bool {
         self.events.len() > HISTORY_TRANSACTIONS_MAX || self.bytes > HISTORY_BYTES_MAX
     }
@@ -175,14 +188,19 @@ impl Ring {
 }
 
 /// The bytes of an event's keys and values.
-pub(super) fn bytes(event: &Event) -> usize {
+pub(crate) fn bytes(event: &Event) -> usize {
     let change = |change: &Change| {
         change.key.as_str().len() + change.value.as_ref().map_or(0, bytes::Bytes::len)
     };
     event.changes.iter().map(change).sum()
 }
 
+/// What an event is to a watch of this prefix. One that changed nothing at all says how far all has
+/// been told, which concerns everybody.
 fn under(prefix: &str, event: &Event) -> Option<Event> {
+    if event.changes.is_empty() {
+        return Some(event.clone());
+    }
     let of_interest = |change: &&Change| change.key.as_str().starts_with(prefix);
     let changes: Vec<Change> = event.changes.iter().filter(of_interest).cloned().collect();
     (!changes.is_empty()).then_some(Event {
@@ -218,14 +236,14 @@ mod tests {
     #[test]
     fn a_place_is_kept_until_too_many_follow() {
         let history = History::new(Revision::new(10));
-        let (mut slow, _woken) = history.start(Revision::new(10)).unwrap();
+        let (mut slow, _woken) = history.start(Revision::new(10), Revision::ZERO).unwrap();
         let full = HISTORY_TRANSACTIONS_MAX as u64;
         history.append((11..=10 + full).map(|n| event(n, "k", 1)).collect());
         expect_event(&history.step(&mut slow, ""), 11);
         history.append(vec![event(11 + full, "k", 1)]);
         expect_event(&history.step(&mut slow, ""), 12);
 
-        let early = history.start(Revision::new(10));
+        let early = history.start(Revision::new(10), Revision::ZERO);
         assert!(matches!(early, Err(StoreError::Compacted { oldest }) if oldest.number() == 11));
         history.append(vec![event(12 + full, "k", 1), event(13 + full, "k", 1)]);
         let step = history.step(&mut slow, "");
@@ -233,6 +251,33 @@ mod tests {
             matches!(step, Step::Compacted { oldest } if oldest.number() == 13),
             "{step:?}"
         );
+    }
+
+    #[test]
+    fn revisions_may_have_gaps_and_a_place_may_lie_ahead() {
+        let history = History::new(Revision::new(10));
+        let early = history.start(Revision::new(15), Revision::new(14));
+        assert!(matches!(early, Err(StoreError::Ahead { head }) if head.number() == 14));
+        let (mut ahead, _woken) = history.start(Revision::new(15), Revision::new(20)).unwrap();
+        let (mut behind, _woken) = history.start(Revision::new(12), Revision::new(20)).unwrap();
+        history.append(vec![event(12, "a", 1), event(15, "a", 1)]);
+        assert!(matches!(history.step(&mut ahead, ""), Step::Wait));
+        expect_event(&history.step(&mut behind, ""), 15);
+        history.append(vec![event(19, "a", 1)]);
+        expect_event(&history.step(&mut ahead, ""), 19);
+        expect_event(&history.step(&mut behind, ""), 19);
+    }
+
+    #[test]
+    fn how_far_all_is_told_concerns_every_prefix() {
+        let history = History::new(Revision::ZERO);
+        let (mut cursor, _woken) = history.start(Revision::ZERO, Revision::ZERO).unwrap();
+        let mark = Event {
+            revision: Revision::new(3),
+            changes: Vec::new(),
+        };
+        history.append(vec![event(2, "a", 1), Arc::new(mark)]);
+        expect_event(&history.step(&mut cursor, "b"), 3);
     }
 
     #[test]
@@ -246,16 +291,16 @@ mod tests {
         ]);
         assert!(history.lock().bytes <= HISTORY_BYTES_MAX);
         assert!(matches!(
-            history.start(Revision::new(1)),
+            history.start(Revision::new(1), Revision::ZERO),
             Err(StoreError::Compacted { .. })
         ));
-        history.start(Revision::new(2)).unwrap();
+        history.start(Revision::new(2), Revision::ZERO).unwrap();
     }
 
     #[test]
     fn what_is_of_no_interest_is_passed_over_in_bounded_looks() {
         let history = History::new(Revision::ZERO);
-        let (mut cursor, _woken) = history.start(Revision::ZERO).unwrap();
+        let (mut cursor, _woken) = history.start(Revision::ZERO, Revision::ZERO).unwrap();
         let many = STEP_TRANSACTIONS_MAX as u64;
         history.append((1..=many).map(|n| event(n, "a", 1)).collect());
         history.append(vec![event(many + 1, "b", 1)]);
@@ -265,7 +310,7 @@ mod tests {
         history.close();
         assert!(matches!(history.step(&mut cursor, "b"), Step::Closed));
         assert!(matches!(
-            history.start(Revision::ZERO),
+            history.start(Revision::ZERO, Revision::ZERO),
             Err(StoreError::Closed)
         ));
     }
@@ -274,7 +319,7 @@ mod tests {
     fn a_reset_ends_every_place_even_one_at_the_head() {
         let history = History::new(Revision::ZERO);
         history.append(vec![event(1, "a", 1)]);
-        let (mut cursor, _woken) = history.start(Revision::new(1)).unwrap();
+        let (mut cursor, _woken) = history.start(Revision::new(1), Revision::ZERO).unwrap();
         history.reset(Revision::new(1));
         let step = history.step(&mut cursor, "");
         assert!(
@@ -282,11 +327,11 @@ mod tests {
             "{step:?}"
         );
         assert!(matches!(
-            history.start(Revision::ZERO),
+            history.start(Revision::ZERO, Revision::ZERO),
             Err(StoreError::Compacted { .. })
         ));
         assert!(matches!(
-            history.start(Revision::new(2)),
+            history.start(Revision::new(2), Revision::ZERO),
             Err(StoreError::Ahead { .. })
         ));
     }
