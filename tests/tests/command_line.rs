@@ -3,6 +3,7 @@
 mod bad_input;
 mod errors;
 mod files;
+mod golden;
 mod steering;
 mod terminal;
 mod trade;
