@@ -14,14 +14,18 @@ mod error;
 mod etag;
 mod follow;
 mod idempotency;
+mod keeping;
 mod keys;
 mod memory;
+mod planes;
 mod presence;
 mod records;
+mod relay;
 mod resources;
 mod retention;
 mod sessions;
 mod shrink;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -29,19 +33,16 @@ mod tracker;
 mod trial;
 mod turns;
 mod warnings;
+mod writing;
 
-use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use bytes::Bytes;
 use ferryway_api::{Operation, OperationEvent};
 use ferryway_proto::Epoch;
 use ferryway_runtime::{Clock, Tasks};
-use ferryway_store::{
-    Event, Expect, Key as StoreKey, Revision as StoreRevision, Store, StoreError, Txn,
-};
-use tokio::sync::{Notify, OwnedMutexGuard, OwnedRwLockReadGuard, oneshot, watch};
+use ferryway_store::{Event, Revision as StoreRevision, Store, Watch};
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -49,17 +50,17 @@ pub(crate) use commits::CommitCost;
 pub(crate) use error::CoreError;
 pub(crate) use idempotency::Idempotency;
 pub(crate) use memory::{Hub, Memory, Ran};
-pub(crate) use presence::{Instance, Position};
-pub(crate) use records::{AuditRecord, TokenRecord};
+pub(crate) use planes::Plane;
+pub(crate) use presence::{Held, Instance, Position, evidence};
+pub(crate) use records::{AuditRecord, InstanceRecord, TokenRecord};
+pub(crate) use relay::Report;
 pub(crate) use resources::IfMatch;
 pub(crate) use tokens::Whose;
 
 use blobs::{Blobs, Unread};
 use idempotency::Busy;
-use records::CommitRecord;
 use sessions::Sessions;
-
-use crate::settings::whole;
+use writing::{Hold, Tries};
 
 /// Who asks, and from where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,22 +88,15 @@ struct Shared {
     busy: Arc<Busy>,
     turns: turns::Turns,
     commits: commits::Commits,
+    fences: writing::Fences,
     keeping: Notify,
     /// Held while instances are stored as seen, and while one is deleted.
     keeping_instances: tokio::sync::Mutex<()>,
-    /// Shared by writers from writing content until it is named; taken alone to collect what nobody
-    /// names.
+    /// Shared by writers from their plan to its end; taken alone by who begins to collect content,
+    /// and at the end of the process.
     writing: Arc<tokio::sync::RwLock<()>>,
     tasks: Tasks,
     clock: Clock,
-}
-
-/// What a change holds from its plan to its end.
-#[derive(Debug)]
-struct Hold {
-    _key: Option<idempotency::Turn>,
-    _writing: OwnedRwLockReadGuard<()>,
-    _groups: Vec<OwnedMutexGuard<()>>,
 }
 
 /// An instance is taken for offline after this much silence, and a restarted control plane waits
@@ -114,16 +108,21 @@ const WATCH_EVERY: Duration = Duration::from_secs(1);
 const RETENTION_EVERY: Duration = Duration::from_secs(3_600);
 
 impl Core {
-    /// Opens the store in a folder and reads everything into memory.
+    /// Reads everything in a store into memory, and follows it from then on. Several cores, in one
+    /// process or in many, may have one store; then each is given who it is. `plane` is none where
+    /// no other can have it.
     ///
     /// # Errors
-    /// A sentence for people: the folder can't be used, or what is in it is not ours.
-    pub(crate) async fn open(data_dir: &Path, clock: Clock, tasks: &Tasks) -> Result<Self, String> {
-        let store = Store::open(data_dir, Uuid::now_v7())
-            .await
-            .map_err(|error| whole(&error))?;
+    /// A sentence for people: the store can't be read, or what is in it is not ours.
+    pub(crate) async fn open(
+        store: Store,
+        plane: Option<Plane>,
+        clock: Clock,
+        tasks: &Tasks,
+    ) -> Result<Self, String> {
         let blobs = Blobs::new(store.clone());
-        let memory = follow::load(&store, &blobs).await?;
+        let (memory, watch) =
+            follow::load(&store, &blobs, plane.as_ref().map(|plane| plane.id)).await?;
         let revision = memory.revision;
         let identity = store.identity();
         let epoch = Epoch {
@@ -141,6 +140,7 @@ impl Core {
             busy: Arc::default(),
             turns: turns::Turns::default(),
             commits: commits::Commits::default(),
+            fences: writing::Fences::default(),
             keeping: Notify::new(),
             keeping_instances: tokio::sync::Mutex::new(()),
             writing: Arc::default(),
@@ -155,7 +155,7 @@ impl Core {
                 drop(follower.0.writing.write().await);
             };
             tokio::select! {
-                () = follower.follow(revision) => {}
+                () = follower.follow(watch) => {}
                 () = over => {}
             }
             let why = "the control plane is stopping".to_owned();
@@ -172,6 +172,12 @@ impl Core {
                 }
             }
         });
+        if let Some(plane) = plane {
+            let core = core.clone();
+            tasks.spawn("stay known", |stop| async move {
+                core.stay_known(plane, stop).await;
+            });
+        }
         tasks.spawn("watch for silence", |stop| async move {
             let started = Instant::now();
             let mut next_retention = started;
@@ -183,6 +189,7 @@ impl Core {
                 if started.elapsed() >= SILENCE_MAX {
                     watcher.write(|memory| memory.give_up(started + WATCH_EVERY, at));
                 }
+                watcher.write(|memory| memory.look_around(Instant::now(), at));
                 if Instant::now() >= next_retention {
                     watcher.retain().await;
                     next_retention = Instant::now() + RETENTION_EVERY;
@@ -274,56 +281,9 @@ impl Core {
             .map_or(Ok(()), |why| Err(CoreError::Unavailable(why)))
     }
 
-    /// Writes blobs, then the transaction that names them, and waits until memory holds it.
-    ///
-    /// A caller may leave at any moment. What it began is ended all the same, under what the caller
-    /// holds: else a key would be free again while its change is on its way, and content could be
-    /// collected before it is named.
-    async fn write_out(
-        &self,
-        hold: &Arc<Hold>,
-        blobs: Vec<(StoreKey, Bytes)>,
-        txn: Txn,
-    ) -> Result<(), StoreError> {
-        let (told, answer) = oneshot::channel();
-        let (core, hold) = (self.clone(), Arc::clone(hold));
-        self.0.tasks.spawn("write a change", |_| async move {
-            let written = async {
-                core.0.blobs.put(blobs).await?;
-                core.commit(txn).await
-            };
-            let written = written.await;
-            drop(hold);
-            let _ = told.send(written); // who asked may have left
-        });
-        answer.await.unwrap_or(Err(StoreError::Closed))
-    }
-
-    /// Commits a transaction, and waits until memory holds it.
-    async fn commit(&self, txn: Txn) -> Result<(), StoreError> {
-        let committed = self.0.store.commit(txn).await?;
-        self.0.commits.add(&committed);
-        self.holds(committed.revision).await
-    }
-
-    /// Waits until memory holds a transaction of the store.
-    async fn holds(&self, revision: StoreRevision) -> Result<(), StoreError> {
-        let (mut held, mut broken) = (self.0.held.subscribe(), self.0.broken.subscribe());
-        let reached = async {
-            tokio::select! {
-                reached = held.wait_for(|held| *held >= revision) => reached.is_ok(),
-                _ = broken.wait_for(Option::is_some) => false,
-            }
-        };
-        match tokio::time::timeout(FOLLOW_WITHIN, reached).await {
-            Ok(true) => Ok(()),
-            Ok(false) | Err(_) => Err(StoreError::Closed),
-        }
-    }
-
     /// Follows the store's transactions for as long as it has any.
-    async fn follow(&self, after: StoreRevision) {
-        if let Err(why) = self.follow_until_broken(after).await {
+    async fn follow(&self, watch: Watch) {
+        if let Err(why) = self.follow_until_broken(watch).await {
             tracing::error!(
                 why,
                 "memory can't follow the store any more; restart the control plane"
@@ -332,13 +292,7 @@ impl Core {
         }
     }
 
-    async fn follow_until_broken(&self, after: StoreRevision) -> Result<(), String> {
-        let mut watch = self
-            .0
-            .store
-            .watch("", after)
-            .await
-            .map_err(|error| whole(&error))?;
+    async fn follow_until_broken(&self, mut watch: Watch) -> Result<(), String> {
         while let Some(event) = watch.next().await {
             let event = event.map_err(|error| error.to_string())?;
             let prepared = self.prepare(&event).await?;
@@ -366,67 +320,7 @@ impl Core {
             }
         }
     }
-
-    /// Stores the operations that ended, and the instances that came or went. Not durable on
-    /// purpose: after a crash those operations are open again, and end by what the instances then
-    /// report.
-    async fn keep_ended(&self) {
-        let _keeping = self.0.keeping_instances.lock().await;
-        let (ended, instances) = {
-            let mut memory = self
-                .0
-                .memory
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
-            let instances = std::mem::take(&mut memory.unsaved_instances).into_iter();
-            let instances: Vec<_> = instances
-                .filter_map(|(group, id)| {
-                    let record = memory.instances.get(&group)?.get(&id)?.record.clone();
-                    Some((keys::instance(&group, &id), record))
-                })
-                .collect();
-            (memory.unsaved(), instances)
-        };
-        for (id, operation) in ended {
-            if let Err(error) = self.keep(id, &operation).await {
-                tracing::warn!(%id, %error, "an ended operation could not be stored; it is shown from memory");
-            }
-        }
-        for (key, record) in instances {
-            let txn = Txn::new()
-                .put(key.clone(), records::write(&record))
-                .durable(false);
-            if let Err(error) = self.0.store.commit(txn).await {
-                tracing::warn!(%key, %error, "an instance could not be stored as seen");
-            }
-        }
-    }
-
-    async fn keep(&self, id: Uuid, operation: &Operation) -> Result<(), String> {
-        let key = keys::commit(id);
-        let entry = self
-            .0
-            .store
-            .get(&key)
-            .await
-            .map_err(|error| error.to_string())?;
-        let Some(entry) = entry else { return Ok(()) };
-        let mut record: CommitRecord = records::read(key.as_str(), &entry.value)?;
-        record.operation = Some(operation.clone());
-        let txn = Txn::new()
-            .require(key.clone(), Expect::Revision(entry.modified))
-            .put(key, records::write(&record))
-            .durable(false);
-        self.0
-            .store
-            .commit(txn)
-            .await
-            .map(|_| ())
-            .map_err(|error| error.to_string())
-    }
 }
 
-/// How long memory may take to hold what was committed, before the caller is told to look again.
-const FOLLOW_WITHIN: Duration = Duration::from_secs(10);
 /// How long a store that refused to be read is left alone.
 const READ_AGAIN_AFTER: Duration = Duration::from_millis(200);

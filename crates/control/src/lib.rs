@@ -2,6 +2,7 @@
 //! reach the instances.
 //!
 //! - `core`: the state in memory over the store, and its changes: planned, compiled, committed.
+//! - `planes`: what control planes tell each other of their instances, over the wire.
 //! - `rest`: the REST API, a face of the core that knows HTTP.
 //! - `secret`: what is kept of the secrets that callers show.
 //! - `program`: the parts put together, started and stopped.
@@ -11,6 +12,7 @@
 
 mod admin_token;
 mod core;
+mod planes;
 mod program;
 mod rest;
 mod secret;

@@ -5,10 +5,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ferryway_runtime::{Clock, Tasks, signals, telemetry};
+use ferryway_store::Store;
 use tokio::net::TcpListener;
+use uuid::Uuid;
 
 use crate::admin_token;
-use crate::core::Core;
+use crate::core::{Core, Plane};
+use crate::planes;
 use crate::rest;
 use crate::settings::{Settings, whole};
 
@@ -43,18 +46,32 @@ async fn serve(settings: &Settings) -> Result<(), String> {
         None
     };
     let tasks = Tasks::new("control");
-    let core = Core::open(&settings.data_dir, Clock::system(), &tasks).await?;
+    let store = Store::open(&settings.data_dir, Uuid::now_v7()).await;
+    let store = store.map_err(|error| whole(&error))?;
+    let plane = settings.advertise.clone().map(|url| Plane {
+        id: Uuid::now_v7(),
+        url,
+        build: env!("CARGO_PKG_VERSION").to_owned(),
+    });
+    let plane_id = plane.as_ref().map(|plane| plane.id);
+    let core = Core::open(store, plane, Clock::system(), &tasks).await?;
     let access = if settings.dev {
         rest::Access::Dev
     } else {
         rest::Access::Token(token(settings)?)
     };
     match delivery {
-        Some(listener) => core.serve_instances(listener, &tasks),
+        Some(listener) => {
+            let beside = plane_id.map(|id| planes::service(core.clone(), id, &tasks));
+            core.serve_instances(listener, beside, &tasks);
+        }
         None => tracing::info!(
             address = %settings.delivery,
             "the delivery port stays closed: outside --dev gateways need certificates, which this build can't issue yet"
         ),
+    }
+    if let Some(id) = plane_id {
+        planes::follow_others(core.clone(), id, &tasks);
     }
     rest::serve(api, core.clone(), access, &tasks);
     tracing::info!(api = %settings.api, data_dir = %settings.data_dir.display(), dev = settings.dev, "ready");

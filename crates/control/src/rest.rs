@@ -29,6 +29,7 @@ mod probes;
 mod published;
 mod query;
 mod registries;
+mod revision;
 mod sent;
 mod serve;
 mod services;
@@ -59,11 +60,13 @@ fn router(core: Core, access: Access, clock: Clock, stop: Stop) -> Router {
     let (router, document) = registrations().split_for_parts();
     let contract = contract::text(&document, matches!(access, Access::Dev));
     let counters = Counters::default();
+    let revision = middleware::from_fn_with_state(core.clone(), revision::follow);
     let door = Door::new(core, access, clock, stop, contract, counters.clone());
     router
         .fallback(failure::no_such_path)
         .method_not_allowed_fallback(failure::method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(revision)
         .layer(middleware::from_fn_with_state(counters, count::count))
         .with_state(door)
 }

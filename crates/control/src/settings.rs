@@ -28,6 +28,10 @@ struct Flags {
     /// Which store to use.
     #[arg(long, value_name = "embedded", default_value = "embedded")]
     store: String,
+    /// Where other control planes on the same store reach the delivery port of this one; by default
+    /// the address of --delivery.
+    #[arg(long, value_name = "URL")]
+    advertise: Option<String>,
     /// For one machine only: loopback addresses, no tokens, plaintext delivery.
     #[arg(long)]
     dev: bool,
@@ -48,6 +52,8 @@ pub struct Settings {
     pub delivery: SocketAddr,
     /// The folder of the embedded store.
     pub data_dir: PathBuf,
+    /// Where other control planes reach this one; none: there can be no other.
+    pub advertise: Option<String>,
     /// Loopback only, no tokens, plaintext delivery.
     pub dev: bool,
     /// Validate and exit.
@@ -93,11 +99,15 @@ impl Flags {
             delivery,
             data_dir,
             store,
+            advertise,
             dev,
             config: _,
             check,
         } = self;
         match store.as_str() {
+            "embedded" if advertise.is_some() => {
+                return Err("--advertise is where other control planes on the same store reach this one; an embedded store has only one".to_owned());
+            }
             "embedded" => {}
             etcd if etcd.starts_with("etcd://") => {
                 return Err("--store etcd://…: this build of Ferryway has no etcd store yet; use --store embedded".to_owned());
@@ -124,6 +134,7 @@ impl Flags {
             api,
             delivery,
             data_dir,
+            advertise,
             dev,
             check,
         })
@@ -184,6 +195,10 @@ mod tests {
             Err("no etcd store yet"),
         );
         check("--data-dir d --delivery 127.0.0.1:7080", Err("are both"));
+        check(
+            "--data-dir d --advertise http://a:1",
+            Err("an embedded store has only one"),
+        );
         check("--data-dir d --store redis", Err("no store"));
         check("--data-dir d --join", Err("--join"));
     }

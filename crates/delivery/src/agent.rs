@@ -40,7 +40,7 @@ pub struct Agent<I> {
 /// What an agent is told by its program's flags.
 #[derive(Clone, Debug)]
 pub struct AgentSettings {
-    /// Control planes, as `http://HOST:PORT`, tried in turn; none: the instance serves what it
+    /// Control planes, as `http://HOST:PORT`, tried in turn from any of them on; none: the instance serves what it
     /// starts from.
     pub controls: Vec<String>,
     /// The instance's group.
@@ -154,7 +154,7 @@ impl<I: Installer> Agent<I> {
         settings: AgentSettings,
         origin: Origin,
         installer: Arc<I>,
-        random: Random,
+        mut random: Random,
         tasks: &Tasks,
     ) -> Result<Self, BadAddress> {
         let AgentSettings {
@@ -175,6 +175,13 @@ impl<I: Installer> Agent<I> {
             let endpoint = endpoint(&address)?;
             Ok((address, endpoint))
         });
+        let mut endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
+        // Instances spread themselves over the control planes: each begins at another one.
+        if endpoints.len() > 1 {
+            let count = u64::try_from(endpoints.len()).unwrap_or(1);
+            let first = usize::try_from(random.below(count)).unwrap_or_default();
+            endpoints.rotate_left(first);
+        }
         let who = Who {
             instance: identity.instance,
             boot: identity.boot,
@@ -188,7 +195,7 @@ impl<I: Installer> Agent<I> {
         let status = AgentStatus::of(session.standing(), None);
         Ok(Self {
             controls: Controls {
-                endpoints: endpoints.collect::<Result<_, _>>()?,
+                endpoints,
                 dial: None,
             },
             session,

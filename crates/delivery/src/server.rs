@@ -17,6 +17,7 @@ mod tests;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_stream::Stream;
+use tonic::body::Body;
 use tonic::transport::server::Connected;
 use uuid::Uuid;
 
@@ -89,6 +91,8 @@ pub struct Peer {
     pub instance: Uuid,
     /// Rises with each start of the instance.
     pub boot: u64,
+    /// Rises with each stream of one start.
+    pub attempt: u64,
     /// The stream.
     pub session: Uuid,
     /// The instance's group.
@@ -111,7 +115,15 @@ pub struct ServerSettings {
 /// Serves instances.
 pub struct DeliveryServer<S, P> {
     shared: Arc<Shared<S, P>>,
+    beside: Option<Beside>,
 }
+
+/// Answers the calls on the delivery port that are none of [`DeliveryServer`]'s: another gRPC
+/// service beside it.
+pub type Beside = Arc<dyn Fn(http::Request<Body>) -> Answering + Send + Sync>;
+
+/// The answer of a service beside the delivery.
+pub type Answering = Pin<Box<dyn Future<Output = http::Response<Body>> + Send>>;
 
 /// The listening socket cannot be served any longer.
 #[derive(Debug, thiserror::Error)]
@@ -171,7 +183,15 @@ impl<S: Source, P: Presence> DeliveryServer<S, P> {
         };
         Self {
             shared: Arc::new(shared),
+            beside: None,
         }
+    }
+
+    /// Serves another service on the same port.
+    #[must_use]
+    pub fn beside(mut self, service: Beside) -> Self {
+        self.beside = Some(service);
+        self
     }
 
     /// Serves this socket until `stop`, and then no other: a server serves once. At the end
@@ -206,7 +226,7 @@ impl<S: Source, P: Presence> DeliveryServer<S, P> {
             .max_concurrent_streams(CONNECTION_STREAMS_MAX)
             .http2_max_header_list_size(HEADER_BYTES_MAX)
             .serve_with_incoming_shutdown(
-                Rpc::new(Arc::clone(&self.shared)),
+                Rpc::new(Arc::clone(&self.shared), self.beside.clone()),
                 incoming,
                 stop.requested(),
             );

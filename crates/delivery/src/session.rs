@@ -53,6 +53,8 @@ use unsaid::{Claim, Unsaid};
 pub struct Session {
     who: Who,
     random: Random,
+    /// How often it has dialled, this time included.
+    attempt: u64,
     redial: Backoff,
     retry: Backoff,
     link: Link,
@@ -140,6 +142,7 @@ impl Session {
         Self {
             who,
             random,
+            attempt: 0,
             redial: Backoff::new(REDIAL.0, REDIAL.1),
             retry: Backoff::new(RETRY.0, RETRY.1),
             link: Link::Offline,
@@ -301,6 +304,7 @@ impl Session {
             holds,
             held,
             source,
+            attempt: self.attempt,
         }
     }
 

@@ -42,6 +42,9 @@ pub struct Hello {
     pub held: u32,
     /// What it started from.
     pub source: Source,
+    /// How often it has dialled since its start, this time included: with `boot` it orders its
+    /// streams, also those to different control planes. 0: a build that doesn't count.
+    pub attempt: u64,
 }
 
 /// What an instance takes at most.
@@ -85,6 +88,7 @@ impl From<Hello> for wire::Hello {
             holds,
             held,
             source,
+            attempt,
         } = hello;
         let Limits {
             entries,
@@ -117,6 +121,7 @@ impl From<Hello> for wire::Hello {
             holds: holds.into_iter().map(Into::into).collect(),
             held,
             source: source.into(),
+            attempt,
         }
     }
 }
@@ -142,6 +147,7 @@ impl TryFrom<wire::Hello> for Hello {
             holds,
             held,
             source,
+            attempt,
         } = hello;
         let wire::Limits {
             entries,
@@ -173,6 +179,7 @@ impl TryFrom<wire::Hello> for Hello {
                 wire::Source::Disk => Some(Source::Disk),
                 wire::Source::LastGood => Some(Source::LastGood),
             })?,
+            attempt,
         })
     }
 }

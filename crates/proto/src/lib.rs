@@ -1,7 +1,8 @@
 //! The delivery protocol: its messages as plain types over the model, and their way to and from
 //! the wire.
 //!
-//! `proto/ferryway/delivery/v1/delivery.proto` is the contract; this crate is the only one that
+//! `proto/ferryway/delivery/v1/delivery.proto` is the contract, and `planes.proto` beside it the one
+//! between control planes ([`planes_wire`]); this crate is the only one that
 //! sees the types generated from it ([`wire`]). Everybody else speaks [`AgentMessage`] and
 //! [`ControlMessage`], which hold names, digests and positions that have been checked. Decoding
 //! takes every message apart completely, so a new field of the contract is a compile error here
@@ -19,6 +20,7 @@ mod error;
 mod fetch;
 mod hello;
 pub mod limits;
+mod planes;
 mod position;
 mod read;
 mod report;
@@ -32,11 +34,12 @@ pub use entry::Unreadable;
 pub use error::DecodeError;
 pub use fetch::{Chunk, FetchRequest};
 pub use hello::{Hello, Limits, Source};
+pub use planes::{At, FollowRequest, HeldService, Standing, Told};
 pub use position::{Epoch, Position};
 pub use report::{
     Ack, AckStage, AgentMessage, Fault, HeldEntry, Nack, Reason, Reconcile, Stage, Status, Warnings,
 };
-pub use wire_types::wire;
+pub use wire_types::{planes_wire, wire};
 
 /// The number of the protocol that this build speaks.
 pub const PROTOCOL: u32 = 1;

@@ -33,3 +33,15 @@ pub const SCHEMAS_MAX: usize = 16;
 pub const PLUGINS_MAX: usize = 1_024;
 /// Longest wait or interval that the control plane may ask for, in milliseconds: one hour.
 pub const WAIT_MILLIS_MAX: u32 = 60 * 60 * 1_000;
+/// Most instances in one message between control planes.
+pub const PLANES_INSTANCES_MAX: usize = 256;
+/// Most held services of one instance that control planes tell each other.
+pub const PLANES_HELD_MAX: usize = 16_384;
+/// Longest sentence about a held service, in bytes: a place and a detail.
+pub const PLANES_MESSAGE_TEXT_MAX: usize = PATH_BYTES_MAX + DETAIL_BYTES_MAX + 2;
+/// Most revisions of one instance of which control planes tell each other what checks found.
+pub const PLANES_WARNINGS_MAX: usize = 8;
+/// What a message between control planes aims to stay under, in bytes.
+pub const PLANES_PART_BYTES: usize = 1024 * 1024;
+/// Largest message between control planes, in bytes.
+pub const PLANES_MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ferryway_model::Revision;
 
+pub(crate) use fault::clip;
 pub use fault::{Fault, HeldEntry, Stage};
 pub use reconcile::{Reason, Reconcile};
 pub use warnings::Warnings;

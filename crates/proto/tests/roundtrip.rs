@@ -144,7 +144,7 @@ fn held() -> impl Strategy<Value = HeldEntry> {
 fn hello() -> impl Strategy<Value = Hello> {
     let who = (
         uuid(),
-        any::<u64>(),
+        any::<(u64, u64)>(),
         name(),
         ".{0,9}",
         ".{0,9}",
@@ -159,10 +159,11 @@ fn hello() -> impl Strategy<Value = Hello> {
     let source = proptest::sample::select(vec![Source::Empty, Source::Disk, Source::LastGood]);
     let has = (positions(), vec(held(), 0..3), any::<u32>(), source);
     (who, can, has).prop_map(|(who, can, has)| {
-        let (instance, boot, group, build, hostname, addresses) = who;
+        let (instance, (boot, attempt), group, build, hostname, addresses) = who;
         let (schemas, plugins, [entries, blob_bytes, transaction_bytes], protocol) = can;
         let ((desired, effective), holds, held, source) = has;
         Hello {
+            attempt,
             protocol,
             instance,
             boot,

@@ -21,10 +21,10 @@ use ferryway_store::{Key as StoreKey, StoreError, Txn};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::change::{OPERATION_BYTES_MAX, TRIES_MAX, definitions, history, operation};
-use super::idempotency::{self, Idempotency};
+use super::change::{OPERATION_BYTES_MAX, definitions, history, operation};
+use super::idempotency::Idempotency;
 use super::records::{self, CommitRecord, IdempotentResult};
-use super::{Actor, Core, CoreError, Hold, keys, trial};
+use super::{Actor, Core, CoreError, Hold, Tries, keys, trial};
 use audit::audit;
 use write::{Heads, Write};
 
@@ -51,10 +51,7 @@ impl Core {
         self.writable()?;
         let key = match self.turn(idempotency)? {
             Ok(key) => key,
-            Err(IdempotentResult::Operation(id)) => return self.kept(id),
-            Err(IdempotentResult::Created | IdempotentResult::Token(_)) => {
-                return Err(CoreError::KeyReused);
-            }
+            Err(made) => return self.operation_of(made),
         };
         if options.dry_run {
             return Ok(Arc::new(self.dry_run(actor, apply, options)));
@@ -64,45 +61,51 @@ impl Core {
             _writing: Arc::clone(&self.0.writing).read_owned().await,
             _groups: self.0.turns.take_all(groups(apply)).await,
         });
-        for _ in 0..TRIES_MAX {
+        let mut tries = Tries::new();
+        loop {
             let basis = self.basis_of(apply, options);
             let now = self.0.clock.now();
             let plan = &basis.plan;
             if plan.plan.is_refused() {
                 let problems = plan.plan.all_problems().cloned();
-                return Err(CoreError::Refused(problems.collect()));
+                let refusal = CoreError::Refused(problems.collect());
+                self.refused(&mut tries, refusal).await?;
+                if let Some(made) = self.made_before(idempotency)? {
+                    return self.operation_of(made);
+                }
+                continue;
             }
             if plan.is_unchanged() && idempotency.is_none() {
                 return Ok(Arc::new(said(plan, actor, now, None, &Heads::new())));
             }
             trial::compile(&plan.plan);
             let id = Uuid::now_v7();
-            let (txn, blobs) = basis.transaction(actor, idempotency, now, id);
+            let (mut txn, blobs) = self.transaction(&basis, actor, now, id);
+            let made = IdempotentResult::Operation(id);
+            if let Some(used) = self.read(|memory| memory.uses(idempotency, now, made)) {
+                txn = used.in_txn(txn);
+            }
             txn.check_bounds()?;
             self.read(|memory| {
                 // Whoever follows this change need not read again what was just sealed.
                 definitions(&plan.plan).for_each(|it| memory.recent_definitions().note(it));
             });
             match self.write_out(&hold, blobs, txn).await {
-                Err(StoreError::Conflict { .. }) => {}
+                Err(StoreError::Conflict { key }) => self.again(&mut tries, &key).await?,
                 Err(error) => return Err(error.into()),
                 Ok(()) => return self.kept(id),
             }
+            if let Some(made) = self.made_before(idempotency)? {
+                return self.operation_of(made);
+            }
         }
-        Err(CoreError::Contended)
-    }
-
-    /// An operation that was made.
-    fn kept(&self, id: Uuid) -> Result<Arc<Operation>, CoreError> {
-        let operation = self.read(|memory| memory.operations.get(&id).cloned());
-        operation.ok_or_else(|| CoreError::not_found(format!("operation {id} is no longer kept")))
     }
 
     /// Says what documents would do. What no transaction can hold is a problem here too.
     fn dry_run(&self, actor: &Actor, apply: &Apply, options: &CallOptions) -> Operation {
         let now = self.0.clock.now();
         let mut basis = self.basis_of(apply, options);
-        let (txn, _) = basis.transaction(actor, None, now, Uuid::nil());
+        let (txn, _) = self.transaction(&basis, actor, now, Uuid::nil());
         if let Err(CoreError::Refused(problems)) = txn.check_bounds().map_err(CoreError::from) {
             basis.plan.plan.problems.extend(problems);
         }
@@ -128,23 +131,21 @@ impl Core {
             Basis { plan, heads, write }
         })
     }
-}
 
-impl Basis {
     /// The transaction that does what the plan says, and the content to be written before.
     fn transaction(
         &self,
+        basis: &Basis,
         actor: &Actor,
-        idempotency: Option<&Idempotency>,
         now: Timestamp,
         id: Uuid,
     ) -> (Txn, Vec<(StoreKey, Bytes)>) {
-        let Self { plan, heads, write } = self;
+        let Basis { plan, heads, write } = basis;
         let record = CommitRecord {
             operation: Some(said(plan, actor, now, Some(id), heads)),
             audit: (!plan.is_unchanged()).then(|| audit(plan, actor, now, id)),
             history: history(&plan.plan, heads, actor, now),
-            idempotency: idempotency::record(idempotency, now, IdempotentResult::Operation(id)),
+            plane: self.read(|memory| memory.tracker.plane()),
         };
         let txn = write.txn(actor, now);
         let txn = txn.put(keys::commit(id), records::write(&record));

@@ -5,7 +5,9 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use ferryway_model::{Bucket, Digest, View};
-use ferryway_store::{Key, Store, StoreError, TXN_BYTES_MAX, TXN_OPERATIONS_MAX, Txn};
+use ferryway_store::{
+    Key, Revision as StoreRevision, Store, StoreError, TXN_BYTES_MAX, TXN_OPERATIONS_MAX, Txn,
+};
 
 use super::keys;
 use crate::settings::whole;
@@ -90,6 +92,18 @@ impl Blobs {
                 "the store lacks {key}, which something in it names"
             ))),
             Err(error) => Err(Unread::Refused(key.clone(), error)),
+        }
+    }
+
+    /// Whether a key has been given another value than the transaction of this revision gave it.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub(super) async fn is_newer(&self, key: &str, than: StoreRevision) -> Result<bool, Unread> {
+        let key = Key::new(key).map_err(|error| whole(&error))?;
+        match self.store.get(&key).await {
+            Ok(entry) => Ok(entry.is_some_and(|entry| entry.modified > than)),
+            Err(error) => Err(Unread::Refused(key, error)),
         }
     }
 

@@ -18,17 +18,15 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::blobs::tree_blobs;
-use super::idempotency::{self, Idempotency};
+use super::idempotency::Idempotency;
 use super::records::{
     self, AuditRecord, CommitRecord, HeadRecord, HistoryRecord, HistoryState, IdempotentResult,
     VersionRecord,
 };
 use super::resources::IfMatch;
 use super::tracker::overall;
-use super::{Actor, Core, CoreError, Hold, keys, trial};
+use super::{Actor, Core, CoreError, Hold, Tries, keys, trial};
 
-/// How often a change is planned anew when others came in between.
-pub(super) const TRIES_MAX: usize = 16;
 /// What an operation may take of memory, in bytes of JSON, thousands of them being kept. A larger one
 /// leaves its differences out: they can be had from `compare`.
 pub(super) const OPERATION_BYTES_MAX: usize = 768 * 1024;
@@ -41,6 +39,17 @@ struct Basis {
     /// What else was read, with the transaction that wrote it: the hub's service for a publish, and
     /// what people set of the group for an edit.
     other: Option<(StoreKey, StoreRevision)>,
+}
+
+impl Basis {
+    /// The same, if its plan can be made.
+    fn unless_refused(self) -> Result<Self, CoreError> {
+        if self.plan.is_refused() {
+            let problems = self.plan.all_problems().cloned();
+            return Err(CoreError::Refused(problems.collect()));
+        }
+        Ok(self)
+    }
 }
 
 impl Core {
@@ -59,15 +68,7 @@ impl Core {
         self.writable()?;
         let key = match self.turn(idempotency)? {
             Ok(key) => key,
-            Err(IdempotentResult::Operation(id)) => {
-                let operation = self.read(|memory| memory.operations.get(&id).cloned());
-                return operation.ok_or_else(|| {
-                    CoreError::not_found(format!("operation {id} is no longer kept"))
-                });
-            }
-            Err(IdempotentResult::Created | IdempotentResult::Token(_)) => {
-                return Err(CoreError::KeyReused);
-            }
+            Err(made) => return self.operation_of(made),
         };
         if options.dry_run {
             let plan = self.basis(request, options, if_match)?.plan;
@@ -78,26 +79,45 @@ impl Core {
             _writing: Arc::clone(&self.0.writing).read_owned().await,
             _groups: self.0.turns.take(request).await,
         });
-        for _ in 0..TRIES_MAX {
-            let basis = self.basis(request, options, if_match)?;
+        let mut tries = Tries::new();
+        loop {
+            let basis = self.basis(request, options, if_match);
+            let basis = match basis.and_then(Basis::unless_refused) {
+                Ok(basis) => basis,
+                Err(refusal) => {
+                    self.refused(&mut tries, refusal).await?;
+                    if let Some(made) = self.made_before(idempotency)? {
+                        return self.operation_of(made);
+                    }
+                    continue;
+                }
+            };
             let now = self.0.clock.now();
-            if basis.plan.is_refused() {
-                return Err(CoreError::Refused(
-                    basis.plan.all_problems().cloned().collect(),
-                ));
-            }
             trial::compile(&basis.plan);
             match self.make(actor, &basis, idempotency, now, &hold).await {
-                Err(StoreError::Conflict { .. }) => {}
+                Err(StoreError::Conflict { key }) => self.again(&mut tries, &key).await?,
                 Err(error) => return Err(error.into()),
-                Ok(id) => {
-                    let operation = self.read(|memory| memory.operations.get(&id).cloned());
-                    return operation
-                        .ok_or_else(|| CoreError::Unavailable("the operation is gone".to_owned()));
-                }
+                Ok(id) => return self.kept(id),
+            }
+            if let Some(made) = self.made_before(idempotency)? {
+                return self.operation_of(made);
             }
         }
-        Err(CoreError::Contended)
+    }
+
+    /// What the first call with an idempotency key made, where that must be an operation.
+    pub(super) fn operation_of(&self, made: IdempotentResult) -> Result<Arc<Operation>, CoreError> {
+        match made {
+            IdempotentResult::Operation(id) => self.kept(id),
+            // The fingerprint covers method and path, so another sort of call can't have made it.
+            IdempotentResult::Created | IdempotentResult::Token(_) => Err(CoreError::KeyReused),
+        }
+    }
+
+    /// An operation that was made.
+    pub(super) fn kept(&self, id: Uuid) -> Result<Arc<Operation>, CoreError> {
+        let operation = self.read(|memory| memory.operations.get(&id).cloned());
+        operation.ok_or_else(|| CoreError::not_found(format!("operation {id} is no longer kept")))
     }
 
     /// Plans a request on one consistent state.
@@ -197,16 +217,22 @@ impl Core {
                 .require(key.clone(), Expect::Absent)
                 .put(key, records::write(&record));
         }
-        self.read(|memory| {
-            blobs.extend(content_blobs(plan, |digest| memory.has_content(digest)));
+        let (sweep, used) = self.read(|memory| {
+            blobs.extend(content_blobs(plan, |digest| memory.keeps_content(digest)));
             // Whoever follows this change need not read again what was just sealed.
             definitions(plan).for_each(|it| memory.recent_definitions().note(it));
+            let used = memory.uses(idempotency, now, IdempotentResult::Operation(id));
+            (memory.sweep_as_planned(), used)
         });
+        txn = txn.require(sweep.0, sweep.1);
+        if let Some(used) = used {
+            txn = used.in_txn(txn);
+        }
         let record = CommitRecord {
             operation: Some(operation(plan, actor, now, Some(id), &revisions)),
             audit: (!revisions.is_empty()).then(|| audit(plan, actor, now, id)),
             history: history(plan, &revisions, actor, now),
-            idempotency: idempotency::record(idempotency, now, IdempotentResult::Operation(id)),
+            plane: self.read(|memory| memory.tracker.plane()),
         };
         txn = txn.put(keys::commit(id), records::write(&record));
         self.write_out(hold, blobs, txn).await?;

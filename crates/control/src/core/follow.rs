@@ -1,25 +1,37 @@
 //! How memory follows the store: everything is listed once, then every transaction is applied as
 //! the watch tells it. One task does it, in the store's order, for this control plane's own writes
 //! as for anybody's.
+//!
+//! Others write while this control plane lists, and collect what it has not read yet. So what is
+//! listed may be ahead of the watch, which tells it again, and a record is only ever replaced by a
+//! later one; and a view whose parts are gone is passed over, if its group has a later one.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
 
 use bytes::Bytes;
 use ferryway_model::plan::OperationKind;
 use ferryway_model::{Changes, Digest, Key, Kind, Name, Revision, VersionNumber, View};
-use ferryway_store::{Event, LIST_ENTRIES_MAX, Revision as StoreRevision, Store, StoreError};
+use ferryway_store::{
+    Event, Key as StoreKey, LIST_ENTRIES_MAX, Revision as StoreRevision, Store, StoreError, Watch,
+};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::blobs::{Blobs, Unread};
 use super::contents::{Content, Recent};
+use super::idempotency::Used;
 use super::keys;
 use super::memory::{Group, Hub, Memory, Ran};
+use super::planes::PlaneRecord;
 use super::presence::Instance;
 use super::records::{
-    self, CommitRecord, GroupRecord, HeadRecord, HubRecord, InstanceRecord, RegistryRecord,
-    ShrinkRecord, TokenRecord, VersionRecord,
+    self, CommitRecord, GroupRecord, HeadRecord, HubRecord, IdempotencyRecord, InstanceRecord,
+    RegistryRecord, ShrinkRecord, SweepRecord, TokenRecord, VersionRecord,
 };
+use super::sweep::Sweep;
+use super::tracker::Tracker;
 use crate::settings::whole;
 
 /// What an event means for the instances' side.
@@ -55,20 +67,32 @@ enum Change {
     Hub(Name, Option<HubRecord>),
     Version(Name, VersionNumber, VersionRecord),
     Commit(Uuid, Option<Box<CommitRecord>>),
+    Once(StoreKey, Option<IdempotencyRecord>),
+    Sweep(SweepRecord),
     Token(Uuid, Option<TokenRecord>),
     Shrink(Name, Option<ShrinkRecord>),
     Instance(Name, String, Option<InstanceRecord>),
+    Plane(Uuid, Option<PlaneRecord>),
     Content(Content),
     ContentGone(Digest),
 }
 
-/// Reads the whole store into a memory.
+/// How long the watch may be silent before what was listed is taken for all there is: the store's
+/// last transactions may have been none of ours.
+const CATCH_UP_WITHIN: Duration = Duration::from_secs(1);
+
+/// Reads the whole store into a memory, and watches it from there on.
 ///
 /// # Errors
 /// A sentence: the store can't be read, or something in it is not what this build knows.
-pub(super) async fn load(store: &Store, blobs: &Blobs) -> Result<Memory, String> {
+pub(super) async fn load(
+    store: &Store,
+    blobs: &Blobs,
+    plane: Option<Uuid>,
+) -> Result<(Memory, Watch), String> {
     let mut memory = Memory::default();
-    let mut first = None;
+    memory.tracker = Tracker::of(plane);
+    let (mut first, mut last) = (None, StoreRevision::ZERO);
     // Content first, then what names it; heads after groups.
     for prefix in [
         keys::CONTENT,
@@ -78,9 +102,12 @@ pub(super) async fn load(store: &Store, blobs: &Blobs) -> Result<Memory, String>
         keys::HUB,
         keys::VERSIONS,
         keys::COMMITS,
+        keys::ONCE,
+        keys::SWEEP,
         keys::TOKENS,
         keys::SHRINKS,
         keys::INSTANCES,
+        keys::PLANES,
     ] {
         let mut from = None;
         loop {
@@ -89,10 +116,17 @@ pub(super) async fn load(store: &Store, blobs: &Blobs) -> Result<Memory, String>
                 .await
                 .map_err(|e| said(&e))?;
             first.get_or_insert(page.revision);
+            last = page.revision;
             for entry in page.entries {
-                let change = read(entry.key.as_str(), Some(&entry.value), &memory, blobs)
-                    .await
-                    .map_err(|why| why.to_string())?;
+                let change = read(
+                    entry.key.as_str(),
+                    Some(&entry.value),
+                    entry.modified,
+                    &memory,
+                    blobs,
+                )
+                .await
+                .map_err(|why| why.to_string())?;
                 if let Some(change) = change {
                     apply(&mut memory, change, entry.modified);
                 }
@@ -116,7 +150,32 @@ pub(super) async fn load(store: &Store, blobs: &Blobs) -> Result<Memory, String>
             .iter()
             .for_each(|service| memory.reindex(&group, service));
     }
-    Ok(memory)
+    catch_up(store, blobs, memory, last).await
+}
+
+/// Takes in what was written while the store was listed: memory is of one moment then.
+async fn catch_up(
+    store: &Store,
+    blobs: &Blobs,
+    memory: Memory,
+    to: StoreRevision,
+) -> Result<(Memory, Watch), String> {
+    let watch = store.watch("", memory.revision).await;
+    let mut watch = watch.map_err(|error| said(&error))?;
+    let memory = RwLock::new(memory);
+    while locked(&memory).revision < to {
+        let Ok(event) = timeout(CATCH_UP_WITHIN, watch.next()).await else {
+            break;
+        };
+        let event = event.unwrap_or(Err(StoreError::Closed));
+        let event = event.map_err(|error| said(&error))?;
+        let prepared = prepare(&event, &memory, blobs).await;
+        let prepared = prepared.map_err(|why| why.to_string())?;
+        let mut memory = memory.write().unwrap_or_else(PoisonError::into_inner);
+        memory.take(prepared);
+    }
+    let memory = memory.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok((memory, watch))
 }
 
 /// An event, read and checked before memory is locked for it.
@@ -154,9 +213,9 @@ pub(super) async fn prepare(
         if known && change.value.is_some() {
             continue;
         }
-        if let Some(change) = read_near(key, change.value.as_ref(), &near, blobs, &recent).await? {
-            changes.push(change);
-        }
+        let value = change.value.as_ref();
+        let change = read_near(key, value, event.revision, &near, blobs, &recent).await?;
+        changes.extend(change);
     }
     Ok(Prepared {
         revision: event.revision,
@@ -220,6 +279,22 @@ impl Memory {
 
 fn apply(memory: &mut Memory, change: Change, revision: StoreRevision) -> Option<Moved> {
     match change {
+        Change::Group(name, change)
+            if memory
+                .groups
+                .get(&name)
+                .is_some_and(|group| group.modified > revision) =>
+        {
+            drop(change); // the listing had a later one
+        }
+        Change::Hub(name, change)
+            if memory
+                .hub
+                .get(&name)
+                .is_some_and(|hub| hub.modified > revision) =>
+        {
+            drop(change);
+        }
         Change::Group(name, None) => {
             if let Some(group) = memory.groups.remove(&name) {
                 memory
@@ -270,6 +345,12 @@ fn apply(memory: &mut Memory, change: Change, revision: StoreRevision) -> Option
                 .insert(version, record);
         }
         Change::Commit(id, record) => apply_commit(memory, id, record),
+        Change::Once(key, Some(record)) => {
+            let modified = revision;
+            memory.idempotency.insert(key, Used { record, modified });
+        }
+        Change::Once(key, None) => drop(memory.idempotency.remove(&key)),
+        Change::Sweep(record) => memory.sweep = Sweep::told(record, revision),
         Change::Token(id, Some(record)) => drop(memory.tokens.insert(id, record)),
         Change::Token(id, None) => drop(memory.tokens.remove(&id)),
         Change::Shrink(group, Some(record)) => drop(memory.shrinks.insert(group, record)),
@@ -282,11 +363,14 @@ fn apply(memory: &mut Memory, change: Change, revision: StoreRevision) -> Option
                 None if instances.get(&id).is_some_and(Instance::is_online) => {}
                 None => drop(instances.remove(&id)),
                 Some(record) => match instances.get_mut(&id) {
+                    // What it says itself is newer than what somebody has stored of it.
+                    Some(instance) if instance.is_online() => {}
                     Some(instance) => instance.record = record,
                     None => drop(instances.insert(id.clone(), Instance::away(id, record))),
                 },
             }
         }
+        Change::Plane(id, record) => memory.take_plane(id, record, revision),
         Change::Content(content) => memory.put_content(content),
         Change::ContentGone(digest) => memory.drop_content(digest),
     }
@@ -304,6 +388,9 @@ fn apply_head(
         memory.retired.insert(name, (head, revision));
         return None;
     };
+    if group.head_modified > revision {
+        return None; // the listing had a later one
+    }
     let changes = group.view.changes_to(&view);
     let mut fresh: BTreeSet<Digest> = BTreeSet::new();
     for (key, entry) in &changes.upserts {
@@ -341,10 +428,10 @@ fn apply_commit(memory: &mut Memory, id: Uuid, record: Option<Box<CommitRecord>>
         operation,
         audit,
         history,
-        idempotency,
+        plane,
     } = *record;
     match operation {
-        Some(operation) => memory.track(id, operation),
+        Some(operation) => memory.track(id, operation, plane),
         None => drop(memory.operations.remove(&id)),
     }
     match audit {
@@ -361,9 +448,6 @@ fn apply_commit(memory: &mut Memory, id: Uuid, record: Option<Box<CommitRecord>>
                 operation: id,
             });
         }
-    }
-    if let Some(record) = idempotency {
-        memory.idempotency.insert(record.key.clone(), record);
     }
 }
 
@@ -399,6 +483,7 @@ impl Group {
 async fn read(
     key: &str,
     value: Option<&Bytes>,
+    revision: StoreRevision,
     memory: &Memory,
     blobs: &Blobs,
 ) -> Result<Option<Change>, Unread> {
@@ -406,13 +491,16 @@ async fn read(
         .strip_prefix(keys::HEADS)
         .and_then(|name| memory.groups.get(name));
     let near = group.map_or_else(View::empty, |group| group.view.clone());
-    read_near(key, value, &near, blobs, memory.recent_definitions()).await
+    let recent = memory.recent_definitions();
+    read_near(key, value, revision, &near, blobs, recent).await
 }
 
-/// Reads one change of the store. `near` is the view that a head moves from.
+/// Reads one change of the store, made by the transaction of this revision. `near` is the view that
+/// a head moves from.
 async fn read_near(
     key: &str,
     value: Option<&Bytes>,
+    revision: StoreRevision,
     near: &View,
     blobs: &Blobs,
     recent: &Recent,
@@ -434,7 +522,11 @@ async fn read_near(
             let Some(head) = optional::<HeadRecord>(key, value)? else {
                 return Ok(None);
             };
-            Change::Head(name(rest)?, head, blobs.view(head.root, near).await?)
+            match blobs.view(head.root, near).await {
+                Ok(view) => Change::Head(name(rest)?, head, view),
+                Err(Unread::Wrong(_)) if blobs.is_newer(key, revision).await? => return Ok(None),
+                Err(why) => return Err(why),
+            }
         }
         "registry" => {
             let (group, registry) = pair()?;
@@ -457,6 +549,11 @@ async fn read_near(
                 .map_err(|error| format!("the store's key {key}: {error}"))?;
             Change::Commit(id, optional(key, value)?.map(Box::new))
         }
+        "once" => Change::Once(own_key(key)?, optional(key, value)?),
+        "sweep" => match optional(key, value)? {
+            Some(record) => Change::Sweep(record),
+            None => return Ok(None),
+        },
         "token" => {
             let id = rest
                 .parse()
@@ -467,6 +564,12 @@ async fn read_near(
         "instance" => {
             let (group, id) = pair()?;
             Change::Instance(name(group)?, id.to_owned(), optional(key, value)?)
+        }
+        "plane" => {
+            let id = rest
+                .parse()
+                .map_err(|error| format!("the store's key {key}: {error}"))?;
+            Change::Plane(id, optional(key, value)?)
         }
         "content" => {
             let digest = format!("blake3:{rest}").parse();
@@ -482,13 +585,17 @@ async fn read_near(
                 }),
             }
         }
-        // Buckets and trees are read when a head names them.
-        "bucket" | "tree" => return Ok(None),
+        // Buckets and trees are read when a head names them; that a fence came is all it says.
+        "bucket" | "tree" | "fence" => return Ok(None),
         _ => {
             return Err(format!("the store's key {key} is none that this build knows").into());
         }
     };
     Ok(Some(change))
+}
+
+fn own_key(key: &str) -> Result<StoreKey, String> {
+    StoreKey::new(key).map_err(|error| said(&error))
 }
 
 fn optional<T: serde::de::DeserializeOwned>(

@@ -1,14 +1,21 @@
 //! Idempotency keys: a repeated call gets the answer of the first.
+//!
+//! A key and the change that it stands for are one transaction, which requires that nobody else has
+//! used the key: of two calls with one key at two control planes, one changes something, and the
+//! other finds out and answers what the first does.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use ferryway_model::Digest;
+use ferryway_store::{Expect, Key as StoreKey, Revision as StoreRevision, Txn};
 use jiff::{SignedDuration, Timestamp};
 
-use super::Core;
 use super::error::CoreError;
-use super::records::{IdempotencyRecord, IdempotentResult};
+use super::memory::Memory;
+use super::records::{self, IdempotencyRecord, IdempotentResult};
+use super::{Core, keys};
 
 /// A call's idempotency key, and what it was used with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +38,14 @@ pub(crate) enum Made {
 /// For so long a key stands for its first call.
 const KEY_LIVES: SignedDuration = SignedDuration::from_hours(24);
 
-/// The keys whose calls are under way.
+/// A key that was used, and the transaction that says so.
+#[derive(Clone, Debug)]
+pub(super) struct Used {
+    pub(super) record: IdempotencyRecord,
+    pub(super) modified: StoreRevision,
+}
+
+/// The keys whose calls are under way in this process.
 #[derive(Debug, Default)]
 pub(super) struct Busy(Mutex<HashSet<String>>);
 
@@ -40,6 +54,21 @@ pub(super) struct Busy(Mutex<HashSet<String>>);
 pub(super) struct Turn {
     busy: Arc<Busy>,
     key: String,
+}
+
+/// The part of a transaction that uses up a key.
+#[derive(Debug)]
+pub(super) struct Use {
+    key: StoreKey,
+    expect: Expect,
+    value: Bytes,
+}
+
+impl Use {
+    pub(super) fn in_txn(self, txn: Txn) -> Txn {
+        let Self { key, expect, value } = self;
+        txn.require(key.clone(), expect).put(key, value)
+    }
 }
 
 impl Core {
@@ -51,7 +80,7 @@ impl Core {
         &self,
         idempotency: Option<&Idempotency>,
     ) -> Result<Result<Option<Turn>, IdempotentResult>, CoreError> {
-        let Some(Idempotency { key, fingerprint }) = idempotency else {
+        let Some(Idempotency { key, .. }) = idempotency else {
             return Ok(Ok(None));
         };
         if !self
@@ -68,29 +97,57 @@ impl Core {
             busy: Arc::clone(&self.0.busy),
             key: key.clone(),
         };
+        Ok(match self.made_before(idempotency)? {
+            None => Ok(Some(turn)),
+            Some(result) => Err(result),
+        })
+    }
+
+    /// What the first call with this key made, here or at another control plane.
+    ///
+    /// # Errors
+    /// The key was used with another request.
+    pub(super) fn made_before(
+        &self,
+        idempotency: Option<&Idempotency>,
+    ) -> Result<Option<IdempotentResult>, CoreError> {
+        let Some(Idempotency { key, fingerprint }) = idempotency else {
+            return Ok(None);
+        };
         let now = self.0.clock.now();
-        let record = self.read(|memory| memory.idempotency.get(key).cloned());
-        match record.filter(|record| is_alive(record, now)) {
-            None => Ok(Ok(Some(turn))),
-            Some(record) if record.fingerprint == *fingerprint => Ok(Err(record.result)),
+        let used = self.read(|memory| memory.idempotency.get(&keys::once(key)).cloned());
+        match used.filter(|used| is_alive(&used.record, now)) {
+            None => Ok(None),
+            Some(used) if used.record.fingerprint == *fingerprint => Ok(Some(used.record.result)),
             Some(_) => Err(CoreError::KeyReused),
         }
     }
 }
 
-/// The record of a call that made something.
-pub(super) fn record(
-    idempotency: Option<&Idempotency>,
-    at: Timestamp,
-    result: IdempotentResult,
-) -> Option<IdempotencyRecord> {
-    let Idempotency { key, fingerprint } = idempotency?;
-    Some(IdempotencyRecord {
-        key: key.clone(),
-        fingerprint: *fingerprint,
-        at,
-        result,
-    })
+impl Memory {
+    /// What uses up a key: it fails if somebody else has used it, or does meanwhile.
+    pub(super) fn uses(
+        &self,
+        idempotency: Option<&Idempotency>,
+        at: Timestamp,
+        result: IdempotentResult,
+    ) -> Option<Use> {
+        let Idempotency { key, fingerprint } = idempotency?;
+        let record = IdempotencyRecord {
+            key: key.clone(),
+            fingerprint: *fingerprint,
+            at,
+            result,
+        };
+        let key = keys::once(key);
+        let used = self.idempotency.get(&key);
+        let old = used.filter(|used| !is_alive(&used.record, at));
+        Some(Use {
+            expect: old.map_or(Expect::Absent, |used| Expect::Revision(used.modified)),
+            key,
+            value: records::write(&record).into(),
+        })
+    }
 }
 
 /// Whether a key still stands for its first call.

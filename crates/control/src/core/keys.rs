@@ -14,12 +14,17 @@ pub(super) const REGISTRIES: &str = "registry/";
 pub(super) const HUB: &str = "hub/";
 pub(super) const VERSIONS: &str = "version/";
 pub(super) const COMMITS: &str = "commit/";
+pub(super) const ONCE: &str = "once/";
 pub(super) const TOKENS: &str = "token/";
 pub(super) const SHRINKS: &str = "shrink/";
 pub(super) const INSTANCES: &str = "instance/";
+pub(super) const PLANES: &str = "plane/";
+pub(super) const FENCES: &str = "fence/";
 pub(super) const CONTENT: &str = "content/";
 pub(super) const BUCKETS: &str = "bucket/";
 pub(super) const TREES: &str = "tree/";
+/// Whether content is being collected, and how often it was.
+pub(super) const SWEEP: &str = "sweep/content";
 
 /// What a group's people set.
 pub(super) fn group(group: &Name) -> Key {
@@ -51,9 +56,29 @@ pub(super) fn commit(id: Uuid) -> Key {
     key(format!("{COMMITS}{id}"))
 }
 
+/// What an idempotency key stands for. Callers choose its text, so it is named by its digest.
+pub(super) fn once(idempotency: &str) -> Key {
+    by_digest(ONCE, Digest::of(idempotency.as_bytes()))
+}
+
+/// Who collects content that nobody names; every change requires it as it was planned with.
+pub(super) fn sweep() -> Key {
+    key(SWEEP.to_owned())
+}
+
 /// An instance that was seen.
 pub(super) fn instance(group: &Name, id: &str) -> Key {
     key(format!("{INSTANCES}{group}/{id}"))
+}
+
+/// A control plane that lives.
+pub(super) fn plane(id: Uuid) -> Key {
+    key(format!("{PLANES}{id}"))
+}
+
+/// What a control plane writes to see it come back.
+pub(super) fn fence(plane: Uuid) -> Key {
+    key(format!("{FENCES}{plane}"))
 }
 
 /// An API token.

@@ -12,16 +12,22 @@ use ferryway_model::{
     Binding, Claimant, Definition, Digest, Key, Meta, Name, Registry, RouteIndex, Sealed,
     ServiceEntry, VersionNumber, View,
 };
-use ferryway_store::Revision as StoreRevision;
+use ferryway_store::{Key as StoreKey, Revision as StoreRevision};
 use serde_json::{Map, Value};
+use tokio::sync::watch;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::contents::{Content, Contents, Recent};
+use super::idempotency::Used;
+use super::planes::Planes;
 use super::presence::Instance;
 use super::records::{
-    AuditRecord, GroupRecord, HeadRecord, HistoryRecord, HubRecord, IdempotencyRecord,
-    RegistryRecord, ShrinkRecord, TokenRecord, VersionRecord,
+    AuditRecord, GroupRecord, HeadRecord, HistoryRecord, HubRecord, RegistryRecord, ShrinkRecord,
+    TokenRecord, VersionRecord,
 };
+use super::relay::Told;
+use super::sweep::Sweep;
 use super::tracker::Tracker;
 
 /// Everything the control plane knows.
@@ -43,8 +49,10 @@ pub(crate) struct Memory {
     pub(crate) operations: BTreeMap<Uuid, Arc<Operation>>,
     /// Audit entries by the id of their commit, which is by time.
     pub(crate) audit: BTreeMap<Uuid, Arc<AuditRecord>>,
-    /// Answers that repeated calls get again, by key.
-    pub(super) idempotency: HashMap<String, IdempotencyRecord>,
+    /// Answers that repeated calls get again, by where their keys lie in the store.
+    pub(super) idempotency: HashMap<StoreKey, Used>,
+    /// The last time that content was collected.
+    pub(super) sweep: Sweep,
     /// API tokens.
     pub(crate) tokens: BTreeMap<Uuid, TokenRecord>,
     /// Shrunken views that operators have confirmed, by group.
@@ -55,6 +63,14 @@ pub(crate) struct Memory {
     pub(super) unsaved_instances: BTreeSet<(Name, String)>,
     contents: Contents,
     pub(super) tracker: Tracker,
+    /// The other control planes, where there are any.
+    pub(crate) planes: Planes,
+    /// Tells when one came or went.
+    pub(super) planes_changed: watch::Sender<()>,
+    /// Those whose record went, and since when: their instances may be on their way to another one.
+    pub(super) orphaned: BTreeMap<Uuid, Instant>,
+    /// What other control planes are told of the instances here.
+    pub(super) told: Told,
 }
 
 /// A gateway group.

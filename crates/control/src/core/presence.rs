@@ -1,12 +1,16 @@
-//! Which instances there are, and what each of them last said of itself.
+//! Which instances there are, and what each of them last said of itself: to this control plane, or
+//! to another one, which tells it (`relay`).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ferryway_delivery::Peer;
 use ferryway_model::{Digest, Kind, Name, Revision};
 use ferryway_proto::{Ack, Fault, HeldEntry, Hello, Nack, Status};
 use jiff::Timestamp;
 use serde_json::Value;
+use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::memory::Memory;
 use super::records::InstanceRecord;
@@ -19,8 +23,12 @@ pub(crate) struct Instance {
     pub(crate) id: String,
     /// Where it runs, which build, when it was last heard of.
     pub(crate) record: InstanceRecord,
-    /// Its stream; none: offline.
-    session: Option<uuid::Uuid>,
+    /// Its last stream, as far as any is known.
+    pub(super) session: Option<Session>,
+    /// Whether that stream is open.
+    pub(super) online: bool,
+    /// When others were last told of it.
+    pub(super) told: Option<Instant>,
     /// Since when it is online, or offline.
     pub(crate) since: Timestamp,
     /// The view it was told to serve.
@@ -31,6 +39,21 @@ pub(crate) struct Instance {
     pub(crate) held: BTreeMap<Name, Held>,
     /// What it said of checks that only warn.
     pub(super) warnings: Warnings,
+    /// Forms of definitions that it can load; none: it has not said so since this start.
+    pub(crate) schemas: Vec<u32>,
+}
+
+/// The stream of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Session {
+    pub(super) id: Uuid,
+    /// The control plane that has it; none: this one.
+    pub(super) plane: Option<Uuid>,
+    /// How often the instance had started, and dialled since. Of two streams, the one with the
+    /// higher order is the later one, whatever anybody's clock says.
+    pub(super) order: (u64, u64),
+    /// Through which of this control plane's links it was last told of.
+    pub(super) link: u64,
 }
 
 /// A place in a group's history.
@@ -46,7 +69,7 @@ pub(crate) struct Position {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Held {
     /// Of what it refused; none: of a removal.
-    digest: Option<Digest>,
+    pub(crate) digest: Option<Digest>,
     /// For scripts.
     pub(crate) code: String,
     /// For people.
@@ -54,6 +77,9 @@ pub(crate) struct Held {
     /// What was seen.
     pub(crate) evidence: Option<Value>,
 }
+
+/// How often others are told that an instance is still there, although it is as it was.
+const TELL_AGAIN: Duration = Duration::from_secs(10);
 
 impl Instance {
     /// An instance that is known from the store only.
@@ -63,16 +89,19 @@ impl Instance {
             since: record.last_seen,
             record,
             session: None,
+            online: false,
+            told: None,
             desired: None,
             effective: None,
             held: BTreeMap::new(),
             warnings: Warnings::default(),
+            schemas: Vec::new(),
         }
     }
 
-    /// Whether it has a stream to this control plane.
+    /// Whether it has a stream to this control plane, or to another one as far as that is known.
     pub(crate) fn is_online(&self) -> bool {
-        self.session.is_some()
+        self.online
     }
 
     /// Whether it serves the view of this root, and holds nothing.
@@ -129,7 +158,14 @@ impl Memory {
             .entry(id.clone())
             .or_insert_with(|| Instance::away(id.clone(), record.clone()));
         instance.record = record;
-        instance.session = Some(peer.session);
+        instance.session = Some(Session {
+            id: peer.session,
+            plane: None,
+            order: (peer.boot, peer.attempt),
+            link: 0,
+        });
+        instance.online = true;
+        instance.schemas.clone_from(&hello.schemas);
         instance.since = at;
         (instance.desired, instance.effective) = (None, None);
         instance.moved(hello.desired, hello.effective);
@@ -137,6 +173,7 @@ impl Memory {
         let warned = instance.warnings.clear();
         self.unsaved_instances
             .insert((peer.group.clone(), id.clone()));
+        self.tell(&peer.group, &id);
         self.report(&peer.group, &id, at);
         if warned {
             self.look_again(&peer.group, &id, at);
@@ -155,6 +192,7 @@ impl Memory {
         if instance.desired.map(|p| p.root) == instance.effective.map(|p| p.root) {
             instance.held.clear();
         }
+        self.tell(&peer.group, &peer.instance.to_string());
         self.report(&peer.group, &peer.instance.to_string(), at);
         self.tidy_warnings(peer, at);
     }
@@ -181,6 +219,7 @@ impl Memory {
             let held = instance.held.entry(name);
             held.or_insert_with(|| Held::left_out(nack.cut));
         }
+        self.tell(&peer.group, &peer.instance.to_string());
         self.report(&peer.group, &peer.instance.to_string(), at);
     }
 
@@ -190,8 +229,18 @@ impl Memory {
             return;
         };
         instance.record.last_seen = at;
+        let before = (instance.desired, instance.effective, instance.held.clone());
         instance.moved(status.desired, status.effective);
         instance.holds(&status.holds);
+        let is_as_before = before.0 == instance.desired
+            && before.1 == instance.effective
+            && before.2 == instance.held;
+        let is_fresh = instance
+            .told
+            .is_some_and(|told| told.elapsed() < TELL_AGAIN);
+        if !(is_as_before && is_fresh) {
+            self.tell(&peer.group, &peer.instance.to_string());
+        }
         self.report(&peer.group, &peer.instance.to_string(), at);
         self.tidy_warnings(peer, at);
     }
@@ -201,13 +250,14 @@ impl Memory {
         let Some(instance) = self.instance_of(peer) else {
             return;
         };
-        instance.session = None;
+        instance.online = false;
         let warned = instance.warnings.clear();
         instance.since = at;
         instance.record.last_seen = at;
         let id = instance.id.clone();
         self.unsaved_instances
             .insert((peer.group.clone(), id.clone()));
+        self.tell(&peer.group, &id);
         self.away(&peer.group, &id, at);
         if warned {
             self.look_again(&peer.group, &id, at);
@@ -233,7 +283,8 @@ impl Memory {
             .instances
             .get_mut(&peer.group)?
             .get_mut(&peer.instance.to_string())?;
-        (instance.session == Some(peer.session)).then_some(instance)
+        let session = instance.session.filter(|_| instance.online)?;
+        (session.id == peer.session && session.plane.is_none()).then_some(instance)
     }
 }
 
@@ -295,6 +346,6 @@ pub(super) fn placed(path: &str, detail: &str) -> String {
 }
 
 /// Evidence travels as JSON text; what an instance sends instead is shown as it is.
-pub(super) fn evidence(text: &str) -> Value {
+pub(crate) fn evidence(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
 }

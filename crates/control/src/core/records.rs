@@ -56,7 +56,9 @@ pub(crate) struct CommitRecord {
     pub(crate) operation: Option<Operation>,
     pub(crate) audit: Option<AuditRecord>,
     pub(crate) history: Vec<HistoryRecord>,
-    pub(crate) idempotency: Option<IdempotencyRecord>,
+    /// The control plane that made it, and that says when its operation has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) plane: Option<Uuid>,
 }
 
 /// Who changed what.
@@ -93,7 +95,7 @@ pub(crate) struct HistoryState {
     pub(crate) enabled: bool,
 }
 
-/// The answer that a repeated call gets again.
+/// `once/DIGEST`: the answer that a repeated call gets again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct IdempotencyRecord {
     pub(crate) key: String,
@@ -113,6 +115,17 @@ pub(crate) enum IdempotentResult {
     Created,
     /// A token, whose id no caller could know before.
     Token(Uuid),
+}
+
+/// `sweep/content`: content that nobody names is collected by one control plane at a time.
+///
+/// While a sweep is open, whoever changes something writes all content that it names, also what
+/// the store has: it may be about to go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SweepRecord {
+    /// Rises with each sweep.
+    pub(crate) number: u64,
+    pub(crate) open: bool,
 }
 
 /// `instance/GROUP/ID`: an instance that was seen, so that one that is away can be listed.

@@ -15,13 +15,13 @@ use uuid::Uuid;
 
 use super::blobs::tree_blobs;
 use super::error::CoreError;
-use super::idempotency::{self, Idempotency, Made};
+use super::idempotency::{Idempotency, Made};
 use super::memory::Memory;
 use super::records::{
     self, AuditRecord, CommitRecord, GroupRecord, HeadRecord, HubRecord, IdempotentResult,
     RegistryRecord,
 };
-use super::{Actor, Core, Hold, keys};
+use super::{Actor, Core, Hold, Tries, keys};
 
 /// What a write requires of the resource's present state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,9 +36,6 @@ pub(crate) enum IfMatch {
     /// That it has one of these entity tags.
     Tags(Vec<String>),
 }
-
-/// How often a write is tried again when others came in between.
-const TRIES_MAX: usize = 16;
 
 impl IfMatch {
     /// Whether a resource with this tag (none: it isn't there) is as required.
@@ -346,7 +343,7 @@ impl Core {
                 puts: vec![(keys::hub(name), records::write(&record).into())],
                 ..Draft::default()
             };
-            if !memory.has_content(definition.digest) {
+            if !memory.keeps_content(definition.digest) {
                 draft.blobs.push((
                     keys::content(definition.digest),
                     Bytes::copy_from_slice(&definition.bytes),
@@ -481,16 +478,32 @@ impl Core {
             _writing: Arc::clone(&self.0.writing).read_owned().await,
             _groups: Vec::new(),
         });
-        for _ in 0..TRIES_MAX {
+        let mut tries = Tries::new();
+        loop {
             let now = self.0.clock.now();
+            let drafted = self.read(|memory| {
+                let drafted = draft(memory, now)?;
+                let used = memory.uses(idempotency, now, drafted.made);
+                Ok((drafted, memory.sweep_as_planned(), used))
+            });
+            let (drafted, sweep, used) = match drafted {
+                Ok(drafted) => drafted,
+                Err(refusal) => {
+                    self.refused(&mut tries, refusal).await?;
+                    if let Some(made) = self.made_before(idempotency)? {
+                        return Ok(Made::Before(made));
+                    }
+                    continue;
+                }
+            };
             let Draft {
                 requires,
                 puts,
                 deletes,
                 blobs,
                 audit,
-                made,
-            } = self.read(|memory| draft(memory, now))?;
+                made: _,
+            } = drafted;
             let Some((action, target, before, after)) = audit else {
                 return Ok(Made::Now);
             };
@@ -506,10 +519,13 @@ impl Core {
             };
             let record = CommitRecord {
                 audit: Some(audit),
-                idempotency: idempotency::record(idempotency, now, made),
                 ..CommitRecord::default()
             };
             let mut txn = Txn::new().put(keys::commit(Uuid::now_v7()), records::write(&record));
+            txn = txn.require(sweep.0, sweep.1);
+            if let Some(used) = used {
+                txn = used.in_txn(txn);
+            }
             txn = requires
                 .into_iter()
                 .fold(txn, |txn, (key, expect)| txn.require(key, expect));
@@ -519,11 +535,13 @@ impl Core {
                 .fold(txn, |txn, (key, bytes)| txn.put(key, bytes));
             match self.write_out(&hold, blobs, txn).await {
                 Ok(()) => return Ok(Made::Now),
-                Err(StoreError::Conflict { .. }) => {}
+                Err(StoreError::Conflict { key }) => self.again(&mut tries, &key).await?,
                 Err(error) => return Err(error.into()),
             }
+            if let Some(made) = self.made_before(idempotency)? {
+                return Ok(Made::Before(made));
+            }
         }
-        Err(CoreError::Contended)
     }
 }
 

@@ -1,10 +1,12 @@
 //! What is kept for how long: 10,000 operations, 90 days of audit, a day of idempotency keys, seven
 //! days of an instance that is away; and content for as long as something names it.
+//!
+//! Every control plane does it, each for the whole store: what one has cleared away, the others find
+//! gone, and a record that was changed meanwhile is left to the next round.
 
 use std::collections::BTreeSet;
 
-use ferryway_model::View;
-use ferryway_store::{Expect, Key as StoreKey, LIST_ENTRIES_MAX, StoreError, Txn};
+use ferryway_store::{Expect, Key as StoreKey, StoreError, Txn};
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
@@ -26,6 +28,7 @@ impl Core {
         let now = self.0.clock.now();
         let cleared = async {
             self.retain_commits(now).await?;
+            self.free_keys(now).await?;
             self.forget_instances(now).await?;
             self.collect_content().await
         };
@@ -59,14 +62,11 @@ impl Core {
                 continue;
             };
             if operations.contains(id) {
-                record.operation = None;
+                (record.operation, record.plane) = (None, None);
             }
             if audit.contains(id) {
                 record.audit = None;
             }
-            record.idempotency = record
-                .idempotency
-                .filter(|record| idempotency::is_alive(record, now));
             let txn = Txn::new()
                 .require(key.clone(), Expect::Revision(entry.modified))
                 .durable(false);
@@ -80,11 +80,28 @@ impl Core {
                 Err(error) => return Err(error),
             }
         }
-        self.write(|memory| {
-            memory
-                .idempotency
-                .retain(|_, record| idempotency::is_alive(record, now))
+        Ok(())
+    }
+
+    async fn free_keys(&self, now: Timestamp) -> Result<(), StoreError> {
+        let old: Vec<_> = self.read(|memory| {
+            let used = memory.idempotency.iter();
+            let old = used.filter(|(_, used)| !idempotency::is_alive(&used.record, now));
+            old.map(|(key, used)| (key.clone(), used.modified))
+                .collect()
         });
+        for batch in old.chunks(BATCH) {
+            let txn = Txn::new().durable(false);
+            let txn = batch.iter().fold(txn, |txn, (key, modified)| {
+                txn.require(key.clone(), Expect::Revision(*modified))
+                    .delete(key.clone())
+            });
+            match self.0.store.commit(txn).await {
+                // Used anew, or freed by another control plane: the next round sees it as it is.
+                Ok(_) | Err(StoreError::Conflict { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
         Ok(())
     }
 
@@ -99,91 +116,10 @@ impl Core {
             gone.map(|(group, instance)| keys::instance(group, &instance.id))
                 .collect()
         });
-        self.delete(gone).await
-    }
-
-    /// Deletes content, buckets and trees that nothing names.
-    async fn collect_content(&self) -> Result<(), StoreError> {
-        let mut unnamed = self.stored_content().await?;
-        // From here on nobody may be between writing content and naming it; and memory may not be
-        // behind: what it doesn't hold yet may name content too.
-        let _alone = self.0.writing.write().await;
-        let last = self.0.store.commit(Txn::new().durable(false)).await?;
-        self.holds(last.revision).await?;
-        let named = self.named_content();
-        unnamed.retain(|key| !named.contains(key));
-        self.delete(unnamed).await
-    }
-
-    /// The keys of all content, buckets and trees in the store.
-    async fn stored_content(&self) -> Result<Vec<StoreKey>, StoreError> {
-        let mut stored = Vec::new();
-        for prefix in [keys::CONTENT, keys::BUCKETS, keys::TREES] {
-            let mut from = None;
-            loop {
-                let page = self
-                    .0
-                    .store
-                    .list(prefix, from.as_ref(), LIST_ENTRIES_MAX)
-                    .await?;
-                stored.extend(page.entries.into_iter().map(|entry| entry.key));
-                from = page.next;
-                if from.is_none() {
-                    break;
-                }
-            }
-        }
-        Ok(stored)
-    }
-
-    /// The keys of all content, buckets and trees that something in memory names.
-    fn named_content(&self) -> BTreeSet<StoreKey> {
-        self.read(|memory| {
-            let mut named = BTreeSet::new();
-            let mut name = |key: StoreKey| {
-                named.insert(key);
-            };
-            for group in memory.groups.values() {
-                name(keys::tree(group.view.root()));
-                group
-                    .view
-                    .buckets()
-                    .iter()
-                    .for_each(|bucket| name(keys::bucket(bucket.digest())));
-                let content = group.view.entries().flat_map(|(_, entry)| entry.content());
-                content.for_each(|digest| name(keys::content(digest)));
-            }
-            name(keys::tree(View::empty().root()));
-            memory
-                .hub
-                .values()
-                .for_each(|hub| name(keys::content(hub.record.digest)));
-            let versions = memory
-                .versions
-                .values()
-                .flat_map(|versions| versions.values());
-            versions.for_each(|version| name(keys::content(version.digest)));
-            let states = memory
-                .history
-                .values()
-                .flatten()
-                .filter_map(|ran| ran.record.state);
-            states.for_each(|state| {
-                name(keys::content(state.definition));
-                name(keys::content(state.binding));
-            });
-            named
-        })
-    }
-
-    async fn delete(&self, keys: Vec<StoreKey>) -> Result<(), StoreError> {
-        for batch in keys.chunks(BATCH) {
-            let txn = batch
-                .iter()
-                .cloned()
-                .fold(Txn::new().durable(false), Txn::delete);
-            let gone = self.0.store.commit(txn).await?;
-            self.holds(gone.revision).await?;
+        for batch in gone.chunks(BATCH) {
+            let txn = Txn::new().durable(false);
+            let txn = batch.iter().cloned().fold(txn, Txn::delete);
+            self.0.store.commit(txn).await?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
-use ferryway_delivery::server::{Source, Unavailable};
+use ferryway_delivery::server::{Beside, Source, Unavailable};
 use ferryway_delivery::{DeliveryServer, Feed, Head, Peer, Presence, Publication, ServerSettings};
 use ferryway_model::plan::OperationKind;
 use ferryway_model::{Digest, Name};
@@ -83,8 +83,8 @@ impl Sessions {
             Some(OperationKind::Rollback) => Cause::Rollback,
             Some(_) => Cause::Operation,
         };
-        if feed.head().revision == to {
-            return; // the feed was made with it
+        if feed.head().revision >= to {
+            return; // the feed was made with it, or with a later one
         }
         let publication = Publication {
             revision: to,
@@ -135,11 +135,20 @@ impl Sessions {
 
 impl Core {
     /// Serves instances on this socket until the tasks are stopped; then each is told to go away.
-    pub(crate) fn serve_instances(&self, listener: TcpListener, tasks: &Tasks) {
+    /// `beside` answers other calls there.
+    pub(crate) fn serve_instances(
+        &self,
+        listener: TcpListener,
+        beside: Option<Beside>,
+        tasks: &Tasks,
+    ) {
         let core = Arc::new(self.clone());
         let settings = ServerSettings::default();
-        let server =
+        let mut server =
             DeliveryServer::new(core.clone(), core, settings, Random::from_entropy(), tasks);
+        if let Some(beside) = beside {
+            server = server.beside(beside);
+        }
         tasks.spawn("serve instances", |stop| async move {
             if let Err(error) = server.serve(listener, stop).await {
                 tracing::error!(%error, "instances are no longer served; restart the control plane");

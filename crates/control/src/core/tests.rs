@@ -17,9 +17,10 @@ use super::memory::Group;
 use super::*;
 
 mod operations;
+mod planes;
 
 struct House {
-    dir: TempDir,
+    dir: Arc<TempDir>,
     clock: Clock,
     tasks: Tasks,
     core: Core,
@@ -30,11 +31,11 @@ impl House {
         let dir = tempfile::tempdir().expect("a folder can be made");
         let clock = Clock::manual("2026-11-24T12:00:00Z".parse().expect("is a time"));
         let tasks = Tasks::new("test");
-        let core = Core::open(dir.path(), clock.clone(), &tasks)
+        let core = Core::open(store_in(&dir).await, None, clock.clone(), &tasks)
             .await
             .expect("opens");
         Self {
-            dir,
+            dir: Arc::new(dir),
             clock,
             tasks,
             core,
@@ -52,9 +53,41 @@ impl House {
         assert!(tasks.stop(Duration::from_secs(5)).await);
         core.close().await;
         let tasks = Tasks::new("test");
-        let core = Core::open(dir.path(), clock.clone(), &tasks)
+        let core = Core::open(store_in(&dir).await, None, clock.clone(), &tasks)
             .await
             .expect("opens again");
+        Self {
+            dir,
+            clock,
+            tasks,
+            core,
+        }
+    }
+
+    /// A control plane that may have others beside it.
+    async fn among_others() -> Self {
+        let dir = tempfile::tempdir().expect("a folder can be made");
+        let clock = Clock::manual("2026-11-24T12:00:00Z".parse().expect("is a time"));
+        let store = store_in(&dir).await;
+        Self::over(Arc::new(dir), store, clock).await
+    }
+
+    /// Another control plane over the same store.
+    async fn beside(&self) -> Self {
+        let store = self.core.0.store.clone();
+        Self::over(Arc::clone(&self.dir), store, self.clock.clone()).await
+    }
+
+    async fn over(dir: Arc<TempDir>, store: Store, clock: Clock) -> Self {
+        let plane = Plane {
+            id: Uuid::now_v7(),
+            url: "http://127.0.0.1:1".to_owned(),
+            build: "test".to_owned(),
+        };
+        let tasks = Tasks::new("test");
+        let core = Core::open(store, Some(plane), clock.clone(), &tasks)
+            .await
+            .expect("opens");
         Self {
             dir,
             clock,
@@ -115,6 +148,11 @@ impl House {
             groups.filter_map(line).collect()
         })
     }
+}
+
+async fn store_in(dir: &TempDir) -> Store {
+    let opened = Store::open(dir.path(), Uuid::now_v7()).await;
+    opened.expect("opens")
 }
 
 fn actor() -> Actor {

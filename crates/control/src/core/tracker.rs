@@ -1,9 +1,13 @@
 //! How operations come to their end: what instances report, set against what is still open.
 //!
-//! Nothing is written for a report. Only an operation that has ended is stored again, whole.
+//! Nothing is written for a report. Only an operation that has ended is stored again, whole: by the
+//! control plane that made it. Others see the same reports and wait for its word, so that an
+//! operation ends once and in one way; where that control plane is gone, or does not speak, any of
+//! them ends it, and the first that stores it has the last word.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ferryway_api::{
     DeliveryState, Destination, InstanceDelivery, InstanceEvent, Operation, OperationEvent,
@@ -22,7 +26,9 @@ use super::warnings;
 /// The open operations, and what is said of them to those who listen.
 #[derive(Debug)]
 pub(super) struct Tracker {
-    open: BTreeMap<Uuid, Instant>,
+    /// This control plane, where there may be others.
+    plane: Option<Uuid>,
+    open: BTreeMap<Uuid, Open>,
     /// Ended, but not yet stored as such.
     unsaved: BTreeSet<Uuid>,
     logs: BTreeMap<Uuid, VecDeque<(u64, Arc<OperationEvent>)>>,
@@ -32,6 +38,18 @@ pub(super) struct Tracker {
     said: watch::Sender<u64>,
 }
 
+/// An operation that goes on.
+#[derive(Debug)]
+struct Open {
+    since: Instant,
+    /// The control plane that made it, and that ends it.
+    plane: Option<Uuid>,
+    /// Since when nothing is waited for but that control plane's word.
+    concluded: Option<Instant>,
+}
+
+/// How long another control plane may take to end an operation of which all has been said.
+const WORD_WITHIN: Duration = Duration::from_secs(5);
 /// Operations whose events are kept for those who come back with a Last-Event-ID.
 const LOGS_MAX: usize = 1_000;
 /// Events kept of one operation; older ones are in the operation itself.
@@ -42,6 +60,7 @@ const EVENTS_MAX: usize = 100_000;
 impl Default for Tracker {
     fn default() -> Self {
         Self {
+            plane: None,
             open: BTreeMap::new(),
             unsaved: BTreeSet::new(),
             logs: BTreeMap::new(),
@@ -52,6 +71,19 @@ impl Default for Tracker {
 }
 
 impl Tracker {
+    /// The tracker of a control plane that may not be the only one.
+    pub(super) fn of(plane: Option<Uuid>) -> Self {
+        Self {
+            plane,
+            ..Self::default()
+        }
+    }
+
+    /// This control plane, where there may be others.
+    pub(super) fn plane(&self) -> Option<Uuid> {
+        self.plane
+    }
+
     /// Tells whenever something was said of any operation.
     pub(super) fn listen(&self) -> watch::Receiver<u64> {
         self.said.subscribe()
@@ -88,12 +120,16 @@ impl Tracker {
 
 impl Memory {
     /// Takes in an operation as the store has it.
-    pub(super) fn track(&mut self, id: Uuid, operation: Operation) {
-        let known = self.operations.get(&id).map(|known| known.state.is_final());
-        if known.is_some_and(|ended| ended || !operation.state.is_final()) {
-            return; // the store is told again what this memory knew first, or knows better
-        }
+    pub(super) fn track(&mut self, id: Uuid, operation: Operation, plane: Option<Uuid>) {
         let open = !operation.state.is_final();
+        if let Some(known) = self.operations.get(&id) {
+            // The store is told again what this memory knew first, or knows better. Of two ends the
+            // stored one is everybody's.
+            if !open && **known != operation {
+                self.told_end(id, operation);
+            }
+            return;
+        }
         let changes: Vec<_> = operation
             .destinations
             .iter()
@@ -103,9 +139,51 @@ impl Memory {
         let at = operation.created_at;
         self.operations.insert(id, Arc::new(operation));
         if open {
-            self.tracker.open.insert(id, Instant::now());
+            let open = Open {
+                since: Instant::now(),
+                plane,
+                concluded: None,
+            };
+            self.tracker.open.insert(id, open);
         }
         self.supersede(id, &changes, at);
+    }
+
+    /// Takes in the end of an operation as somebody stored it.
+    fn told_end(&mut self, id: Uuid, operation: Operation) {
+        let was_open = self.tracker.open.remove(&id).is_some();
+        self.tracker.unsaved.remove(&id);
+        let end = was_open.then(|| OperationEvent::End(Box::new(operation.clone())));
+        self.operations.insert(id, Arc::new(operation));
+        if let Some(end) = end {
+            self.tracker.say(id, end);
+        }
+    }
+
+    /// Whether it is on this control plane to say that an operation has ended.
+    fn is_ours(&self, id: Uuid) -> bool {
+        let Some((open, plane)) = self.tracker.open.get(&id).zip(self.tracker.plane) else {
+            return true;
+        };
+        open.plane
+            .is_none_or(|by| by == plane || !self.planes.contains_key(&by))
+    }
+
+    /// Ends operations of which all has been said and whose control plane says nothing.
+    pub(super) fn take_over(&mut self, now: Instant, at: Timestamp) {
+        let silent = |open: &Open| {
+            open.concluded
+                .is_some_and(|since| now.duration_since(since) >= WORD_WITHIN)
+        };
+        let open = self.tracker.open.iter();
+        let open: Vec<_> = open.map(|(id, open)| (*id, silent(open))).collect();
+        for (id, silent) in open {
+            if silent {
+                self.end(id, at);
+            } else if self.is_ours(id) {
+                self.finish(id, at);
+            }
+        }
     }
 
     /// Gives up on instances that went away between an operation's plan and now: nobody will say
@@ -114,7 +192,9 @@ impl Memory {
         let Some(operation) = self.operations.get(&id).cloned() else {
             return;
         };
-        self.give_up_on(id, &operation, operation.created_at);
+        if self.is_ours(id) {
+            self.give_up_on(id, &operation, operation.created_at);
+        }
     }
 
     /// Takes in what an instance reports: it has come to terms with everything up to its desired
@@ -128,7 +208,8 @@ impl Memory {
             return;
         };
         let reached = seen.settled().0;
-        let open: Vec<_> = self.tracker.open.iter().map(|(id, t)| (*id, *t)).collect();
+        let open = self.tracker.open.iter();
+        let open: Vec<_> = open.map(|(id, open)| (*id, open.since)).collect();
         for (id, since) in open {
             let concerned = |destination: &Destination| {
                 destination.group == group.as_str()
@@ -201,7 +282,7 @@ impl Memory {
             .tracker
             .open
             .iter()
-            .filter(|(_, since)| **since < before)
+            .filter(|(id, open)| open.since < before && self.is_ours(**id))
             .map(|(id, _)| *id)
             .collect();
         for id in open {
@@ -327,8 +408,19 @@ impl Memory {
         self.finish(id, at);
     }
 
-    /// Ends an operation whose destinations have all ended.
+    /// Ends an operation whose destinations have all ended, if that is ours to say.
     fn finish(&mut self, id: Uuid, at: Timestamp) {
+        if self.is_ours(id) {
+            return self.end(id, at);
+        }
+        let operation = self.operations.get(&id);
+        let is_over = operation.is_some_and(|it| overall(&it.destinations).is_some());
+        if let Some(open) = self.tracker.open.get_mut(&id).filter(|_| is_over) {
+            open.concluded.get_or_insert_with(Instant::now);
+        }
+    }
+
+    fn end(&mut self, id: Uuid, at: Timestamp) {
         let Some(operation) = self.operations.get_mut(&id) else {
             return;
         };

@@ -26,11 +26,17 @@ enum Told {
         since: Instant,
     },
     /// They are over; what fails.
-    Over(Vec<Fault>),
+    Over {
+        /// Since when, by our clock.
+        since: Instant,
+        found: Vec<Fault>,
+    },
 }
 
 /// How long an instance is believed that checks run: all of a transaction get ten seconds there.
 const RUNNING_MAX: Duration = Duration::from_secs(15);
+/// How long what was found is kept after it was shown: other control planes are told of it.
+const SHOWN_FOR: Duration = Duration::from_secs(30);
 /// Revisions of which an instance's warnings are kept, until what it says next has been set against
 /// them.
 const REVISIONS_MAX: usize = 8;
@@ -42,7 +48,10 @@ impl Warnings {
         let ferryway_proto::Warnings { transaction, found } = warnings;
         let told = match found {
             None => Told::Running { since: now },
-            Some(faults) => Told::Over(faults.clone()),
+            Some(faults) => Told::Over {
+                since: now,
+                found: faults.clone(),
+            },
         };
         self.0.insert(*transaction, told);
         if self.0.len() > REVISIONS_MAX {
@@ -50,20 +59,46 @@ impl Warnings {
         }
     }
 
+    /// All of it, to be told to another control plane.
+    pub(super) fn all(&self) -> Vec<ferryway_proto::Warnings> {
+        let all = self
+            .0
+            .iter()
+            .map(|(revision, told)| ferryway_proto::Warnings {
+                transaction: *revision,
+                found: match told {
+                    Told::Running { .. } => None,
+                    Told::Over { found, .. } => Some(found.clone()),
+                },
+            });
+        all.collect()
+    }
+
+    /// Takes all of it as another control plane tells it; whether anything is other than it was.
+    pub(super) fn replace(&mut self, all: &[ferryway_proto::Warnings], now: Instant) -> bool {
+        let before = std::mem::take(self);
+        for warnings in all {
+            self.take(warnings, now);
+        }
+        before.all() != self.all()
+    }
+
     /// Gives up on checks that have run for too long; whether there were any.
     fn give_up(&mut self, now: Instant) -> bool {
         let before = self.0.len();
         self.0.retain(|_, told| match told {
             Told::Running { since } => now.duration_since(*since) < RUNNING_MAX,
-            Told::Over(_) => true,
+            Told::Over { .. } => true,
         });
         self.0.len() < before
     }
 
     /// Forgets what was found, and has been shown, up to a revision.
-    fn forget(&mut self, up_to: Revision) {
-        self.0
-            .retain(|revision, told| *revision > up_to || matches!(told, Told::Running { .. }));
+    fn forget(&mut self, up_to: Revision, now: Instant) {
+        self.0.retain(|revision, told| match told {
+            Told::Running { .. } => true,
+            Told::Over { since, .. } => *revision > up_to || now.duration_since(*since) < SHOWN_FOR,
+        });
     }
 
     /// Forgets all: the stream that they were said on is gone. Answers whether there was anything.
@@ -76,7 +111,7 @@ impl Warnings {
     }
 
     fn about<'a>(&'a self, revision: Revision, service: &str) -> Option<&'a Fault> {
-        let Told::Over(faults) = self.0.get(&revision)? else {
+        let Told::Over { found: faults, .. } = self.0.get(&revision)? else {
             return None;
         };
         let is_it = |it: &&Fault| it.key.kind == Kind::Service && it.key.name.as_str() == service;
@@ -98,6 +133,7 @@ impl Memory {
             return;
         };
         instance.warnings.take(warnings, Instant::now());
+        self.tell(&peer.group, &peer.instance.to_string());
         self.look_again(&peer.group, &peer.instance.to_string(), at);
         self.tidy_warnings(peer, at);
     }
@@ -108,8 +144,9 @@ impl Memory {
             return;
         };
         let settled = instance.settled();
-        instance.warnings.forget(settled);
+        instance.warnings.forget(settled, Instant::now());
         if instance.warnings.give_up(Instant::now()) {
+            self.tell(&peer.group, &peer.instance.to_string());
             self.look_again(&peer.group, &peer.instance.to_string(), at);
         }
     }
@@ -191,14 +228,17 @@ mod tests {
         assert!(warnings.are_running(Revision(2)));
         warnings.take(&said(2, Some(vec![])), now);
         assert!(!warnings.are_running(Revision(2)));
-        warnings.forget(Revision(1));
+        let shown = now + SHOWN_FOR;
+        warnings.forget(Revision(1), shown);
         assert_eq!(warnings.0.len(), 1);
-        warnings.forget(Revision(2));
+        warnings.forget(Revision(2), now);
+        assert_eq!(warnings.0.len(), 1, "others may not have been told yet");
+        warnings.forget(Revision(2), shown);
         assert_eq!(warnings.0.len(), 0);
         for revision in 10..100 {
             warnings.take(&said(revision, None), now);
         }
-        warnings.forget(Revision(100));
+        warnings.forget(Revision(100), shown);
         assert_eq!(warnings.0.len(), REVISIONS_MAX);
         assert!(warnings.are_running(Revision(99)));
         assert!(warnings.clear());

@@ -37,7 +37,17 @@ pub(super) async fn readyz(caller: Caller, params: Params) -> Answer {
     if allowed.stop().is_requested() {
         return Err(ApiError::StoreUnavailable("the process is stopping".to_owned()).into());
     }
-    Ok("ready\n".into_response())
+    let mut text = "ready\n".to_owned();
+    let others = allowed.core().read(|memory| memory.planes.clone());
+    for (id, other) in others.iter().filter(|(_, other)| !other.is_followed) {
+        let url = &other.record.url;
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "control plane {id} at {url} can't be followed: what is said of its instances is old"
+        );
+    }
+    Ok(text.into_response())
 }
 
 /// Metrics for Prometheus.
@@ -151,6 +161,23 @@ fn gauges(memory: &Memory) -> String {
         "gauge",
         "Revision of each group's view.",
         revisions,
+    );
+    let followed = memory.planes.values().filter(|other| other.is_followed);
+    let followed = followed.count();
+    let peers = [
+        ("followed", followed),
+        ("unfollowed", memory.planes.len() - followed),
+    ];
+    let peers = peers.map(|(state, count)| {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        (format!("{{state=\"{state}\"}}"), count)
+    });
+    metric(
+        &mut text,
+        "ferryway_control_peers",
+        "gauge",
+        "Other control planes on the same store, by whether this one knows how their instances stand.",
+        peers.into_iter(),
     );
     let open = memory
         .operations

@@ -12,6 +12,7 @@ mod lists;
 mod overview;
 mod plain;
 mod published;
+mod revision;
 mod shrink;
 mod socket;
 mod table;
@@ -26,9 +27,11 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, Request, StatusCode};
 use ferryway_runtime::{Clock, Tasks};
+use ferryway_store::Store;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt;
+use uuid::Uuid;
 
 use super::{Access, router};
 use crate::core::Core;
@@ -65,7 +68,10 @@ impl Api {
 
     async fn on(dir: TempDir, clock: Clock, access: Access) -> Self {
         let tasks = Tasks::new("test");
-        let core = Core::open(dir.path(), clock.clone(), &tasks)
+        let store = Store::open(dir.path(), Uuid::now_v7())
+            .await
+            .expect("opens");
+        let core = Core::open(store, None, clock.clone(), &tasks)
             .await
             .expect("opens");
         let router = router(core.clone(), access, clock.clone(), tasks.stopping());

@@ -18,11 +18,12 @@ use tonic::server::{Grpc, NamedService, ServerStreamingService, StreamingService
 use tonic::{Request, Response, Status, Streaming};
 
 use super::codec::ReadyCodec;
-use super::{Presence, Shared, Source, fetch, stream};
+use super::{Beside, Presence, Shared, Source, fetch, stream};
 
 /// The service.
 pub(super) struct Rpc<S, P> {
     shared: Arc<Shared<S, P>>,
+    beside: Option<Beside>,
 }
 
 /// Messages on their way out: as many as the receiver has room for, so one.
@@ -34,14 +35,14 @@ struct Deliver<S, P>(Arc<Shared<S, P>>);
 struct Fetch<S, P>(Arc<Shared<S, P>>);
 
 impl<S, P> Rpc<S, P> {
-    pub(super) fn new(shared: Arc<Shared<S, P>>) -> Self {
-        Self { shared }
+    pub(super) fn new(shared: Arc<Shared<S, P>>, beside: Option<Beside>) -> Self {
+        Self { shared, beside }
     }
 }
 
 impl<S, P> Clone for Rpc<S, P> {
     fn clone(&self) -> Self {
-        Self::new(Arc::clone(&self.shared))
+        Self::new(Arc::clone(&self.shared), self.beside.clone())
     }
 }
 
@@ -77,7 +78,12 @@ impl<S: Source, P: Presence> Service<http::Request<Body>> for Rpc<S, P> {
                 );
                 Box::pin(async move { Ok(status.into_http()) })
             }
-            _ => {
+            path => {
+                let is_ours = path.starts_with("/ferryway.delivery.v1.Delivery/");
+                if let Some(beside) = self.beside.as_ref().filter(|_| !is_ours) {
+                    let answering = beside(request);
+                    return Box::pin(async move { Ok(answering.await) });
+                }
                 let status = Status::unimplemented("no such method");
                 Box::pin(async move { Ok(status.into_http()) })
             }

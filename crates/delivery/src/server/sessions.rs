@@ -125,6 +125,7 @@ mod tests {
         Peer {
             instance: Uuid::from_u128(instance),
             boot,
+            attempt: 0,
             session: Uuid::from_u128(session),
             group: "test".parse().unwrap(),
             address: None,

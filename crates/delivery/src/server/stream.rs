@@ -114,6 +114,7 @@ async fn greet<S: Source, P: Presence>(
     let peer = Peer {
         instance: hello.instance,
         boot: hello.boot,
+        attempt: hello.attempt,
         session,
         group,
         address,

@@ -104,6 +104,7 @@ fn hello(group: &str) -> Hello {
         protocol: (1, 1),
         instance: Uuid::from_u128(1),
         boot: 1,
+        attempt: 1,
         group: name(group),
         build: "test".to_owned(),
         hostname: "localhost".to_owned(),

@@ -96,6 +96,7 @@ impl Session {
         self.link = Link::Greeting {
             until: now + GREETING_MAX,
         };
+        self.attempt = self.attempt.saturating_add(1);
         let hello = Box::new(self.hello());
         self.send(AgentMessage::Hello(hello));
     }

@@ -78,7 +78,7 @@ impl Fault {
     }
 }
 
-fn clip(text: &mut String, bytes_max: usize) {
+pub(crate) fn clip(text: &mut String, bytes_max: usize) {
     text.truncate(text.floor_char_boundary(bytes_max));
 }
 

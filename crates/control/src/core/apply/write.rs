@@ -19,6 +19,10 @@ use super::super::records::{
 };
 use super::super::{Actor, Memory, keys};
 
+/// Requirements of a transaction up to which the heads of groups are added that only might matter;
+/// one is left for an idempotency key.
+const NARROW_MAX: usize = TXN_OPERATIONS_MAX - 1;
+
 /// The revisions that the groups get whose view moves.
 pub(super) type Heads = BTreeMap<Name, Revision>;
 
@@ -91,8 +95,10 @@ impl Write {
             write.requires.insert(key.clone(), Expect::Absent);
             write.versions.push((key, new.definition.digest));
         }
-        let content = content_blobs(&plan.plan, |digest| memory.has_content(digest));
+        let content = content_blobs(&plan.plan, |digest| memory.keeps_content(digest));
         write.blobs.extend(content);
+        let (sweep, expect) = memory.sweep_as_planned();
+        write.requires.insert(sweep, expect);
         write.narrow(plan, memory);
         (write, heads)
     }
@@ -192,7 +198,7 @@ impl Write {
             updated_at: now,
         };
         self.put(key, &record);
-        if !memory.has_content(definition.digest) {
+        if !memory.keeps_content(definition.digest) {
             let bytes = Bytes::copy_from_slice(&definition.bytes);
             self.blobs.insert(keys::content(definition.digest), bytes);
         }
@@ -227,7 +233,7 @@ impl Write {
         let goes = |it: &Resource| matches!(it.change, ResourceChange::Service(Some(_), None));
         if plan.resources.iter().any(goes) {
             for (name, group) in &memory.groups {
-                if self.requires.len() >= TXN_OPERATIONS_MAX {
+                if self.requires.len() >= NARROW_MAX {
                     break;
                 }
                 let expect = Expect::Revision(group.head_modified);

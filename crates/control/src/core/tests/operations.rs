@@ -8,19 +8,35 @@ use ferryway_proto::{Ack, AckStage, Fault, Hello, Limits, Nack, Source, Stage, S
 use super::*;
 
 /// An instance that says what it is told to say.
-struct Puppet {
-    peer: Peer,
+pub(super) struct Puppet {
+    pub(super) peer: Peer,
     core: Core,
 }
 
 impl Puppet {
-    fn joins(house: &House, group: &str) -> Self {
+    pub(super) fn joins(house: &House, group: &str) -> Self {
         let peer = Peer {
             instance: Uuid::now_v7(),
             boot: 1,
+            attempt: 1,
             session: Uuid::now_v7(),
             group: named(group),
             address: None,
+        };
+        let puppet = Self {
+            peer,
+            core: house.core.clone(),
+        };
+        puppet.says_hello();
+        puppet
+    }
+
+    /// The same instance dials another control plane.
+    pub(super) fn again_at(&self, house: &House, attempt: u64) -> Self {
+        let peer = Peer {
+            session: Uuid::now_v7(),
+            attempt,
+            ..self.peer.clone()
         };
         let puppet = Self {
             peer,
@@ -35,6 +51,7 @@ impl Puppet {
             protocol: (1, 1),
             instance: self.peer.instance,
             boot: self.peer.boot,
+            attempt: self.peer.attempt,
             group: self.peer.group.clone(),
             build: "test".into(),
             hostname: "host".into(),
@@ -65,7 +82,7 @@ impl Puppet {
             .position()
     }
 
-    fn applies(&self) {
+    pub(super) fn applies(&self) {
         let position = self.position();
         let stage = AckStage::Applied {
             build: Duration::ZERO,
@@ -85,13 +102,13 @@ impl Puppet {
     }
 
     /// Says what checks have found that only warn, or that they run.
-    fn warns(&self, found: Option<Vec<Fault>>) {
+    pub(super) fn warns(&self, found: Option<Vec<Fault>>) {
         let transaction = self.position().revision;
         let warnings = Warnings { transaction, found };
         self.core.warned(&self.peer, &warnings);
     }
 
-    fn rejects(&self, service: &str) {
+    pub(super) fn rejects(&self, service: &str) {
         self.rejects_more(service, 0);
     }
 
@@ -129,12 +146,12 @@ impl Puppet {
         );
     }
 
-    fn leaves(&self) {
+    pub(super) fn leaves(&self) {
         self.core.disconnected(&self.peer);
     }
 }
 
-fn check_failed(service: &str) -> Fault {
+pub(super) fn check_failed(service: &str) -> Fault {
     Fault {
         key: Key::service(&named(service)),
         digest: None,
@@ -147,7 +164,12 @@ fn check_failed(service: &str) -> Fault {
 }
 
 #[track_caller]
-fn check(house: &House, operation: &Operation, state: OperationState, instances: &[DeliveryState]) {
+pub(super) fn check(
+    house: &House,
+    operation: &Operation,
+    state: OperationState,
+    instances: &[DeliveryState],
+) {
     let id = operation.operation.expect("is a real one");
     let now = house.core.read(|memory| memory.operations[&id].clone());
     let states: Vec<_> = now

@@ -100,6 +100,7 @@ fn component(status: u16) -> String {
 }
 
 fn add_parameters(id: &str, method: &str, operation: &mut Value) {
+    let is_open = operation["security"].is_array();
     let mut add = |name: &str, description: &str, schema: Value| {
         let parameter = json!({
             "name": name, "in": "header", "required": false,
@@ -114,6 +115,11 @@ fn add_parameters(id: &str, method: &str, operation: &mut Value) {
             description,
             json!({"type": "string", "minLength": 1}),
         );
+    }
+    if !is_open {
+        let description = "The answer is at least as new as the one that had this number; if this control plane does not get there, 503";
+        let schema = json!({"type": "integer", "minimum": 0});
+        add("Ferryway-Revision", description, schema);
     }
     if method == "post" {
         let description = "For 24 h a call with the same key and body is answered as the first was";
@@ -149,7 +155,8 @@ fn errors(id: &str, path: &str, method: &str, operation: &Value) -> Vec<u16> {
     add(&[412], CONDITIONAL.contains(&id));
     add(&[415], ["post", "put", "patch"].contains(&method));
     add(&[422], is_write && !is_deletion);
-    add(&[503], id == "readyz");
+    // What it asks for by `Ferryway-Revision` may not come.
+    add(&[503], id == "readyz" || (!is_write && !is_open));
     errors
 }
 
@@ -158,14 +165,14 @@ fn add_headers(id: &str, responses: &mut Map<String, Value>) {
     let text = json!({"schema": {"type": "string"}, "required": true});
     for (status, response) in responses {
         let mut headers = Map::new();
+        let number = json!({"schema": {"type": "integer"}, "required": true});
+        headers.insert("Ferryway-Revision".to_owned(), number);
         if TAGGED.contains(&id) {
             headers.insert("ETag".to_owned(), text.clone());
         }
         if ["201", "202"].contains(&status.as_str()) {
             headers.insert("Location".to_owned(), text.clone());
         }
-        if !headers.is_empty() {
-            response["headers"] = Value::Object(headers);
-        }
+        response["headers"] = Value::Object(headers);
     }
 }

@@ -22,6 +22,7 @@ impl Puppet {
         let peer = Peer {
             instance,
             boot: 1,
+            attempt: 1,
             session,
             group: group.clone(),
             address: None,
@@ -30,6 +31,7 @@ impl Puppet {
             protocol: (1, 1),
             instance,
             boot: 1,
+            attempt: 1,
             group,
             build: "0.1.0".to_owned(),
             hostname: "gate-1".to_owned(),

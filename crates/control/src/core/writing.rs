@@ -1,0 +1,188 @@
+//! How a change is written: content first, then the one transaction that names it; and what is done
+//! when somebody else was faster.
+//!
+//! Writers at several control planes know nothing of each other. Each transaction requires that what
+//! it was planned from is as it was, so of those that collide one is made and the others are planned
+//! anew. Before that they wait until memory holds what they collided with, and then for a time that
+//! is drawn: else they would collide again.
+//!
+//! A refusal is as true as an answer. Where there are other control planes, memory may lag behind
+//! what one of them has just answered; so before a change is refused, it is planned once more on
+//! what the store had when it was asked (`fence`).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use ferryway_runtime::{Backoff, Random};
+use ferryway_store::{Key as StoreKey, Revision as StoreRevision, StoreError, Txn};
+use tokio::sync::{OwnedMutexGuard, OwnedRwLockReadGuard, oneshot};
+use tokio::time::timeout;
+
+use super::{Core, CoreError, idempotency, keys};
+
+/// What a change holds from its plan to its end.
+#[derive(Debug)]
+pub(super) struct Hold {
+    pub(super) _key: Option<idempotency::Turn>,
+    pub(super) _writing: OwnedRwLockReadGuard<()>,
+    pub(super) _groups: Vec<OwnedMutexGuard<()>>,
+}
+
+/// How often a change is planned anew when others came in between.
+pub(super) const TRIES_MAX: usize = 16;
+/// How long memory may take to hold what was committed, before the caller is told to look again.
+const FOLLOW_WITHIN: Duration = Duration::from_secs(10);
+/// How long memory may take to hold that a key is gone, which no revision tells of.
+const GONE_WITHIN: Duration = Duration::from_millis(50);
+/// The first wait after a conflict is at most this long, and the last at most that.
+const AGAIN_MIN: Duration = Duration::from_millis(2);
+const AGAIN_MAX: Duration = Duration::from_millis(250);
+
+/// The tries of one change.
+#[derive(Debug)]
+pub(super) struct Tries {
+    left: usize,
+    /// Whether memory holds everything that was there when the change was asked for.
+    is_fenced: bool,
+    backoff: Backoff,
+    random: Random,
+}
+
+/// Counts those who ask whether memory is behind.
+#[derive(Debug, Default)]
+pub(super) struct Fences {
+    asked: AtomicU64,
+    /// Up to which of them an answer is known.
+    answered: tokio::sync::Mutex<u64>,
+}
+
+impl Tries {
+    pub(super) fn new() -> Self {
+        Self {
+            left: TRIES_MAX,
+            is_fenced: false,
+            backoff: Backoff::new(AGAIN_MIN, AGAIN_MAX),
+            random: Random::from_entropy(),
+        }
+    }
+}
+
+impl Core {
+    /// Waits until it makes sense to plan a change anew whose transaction found this key other than
+    /// it required.
+    ///
+    /// # Errors
+    /// It was tried often enough, or the store is not available.
+    pub(super) async fn again(&self, tries: &mut Tries, key: &StoreKey) -> Result<(), CoreError> {
+        tries.left = tries.left.saturating_sub(1);
+        if tries.left == 0 {
+            return Err(CoreError::Contended);
+        }
+        let mut held = self.0.held.subscribe();
+        match self.0.store.get(key).await? {
+            Some(entry) => self.holds(entry.modified).await?,
+            // Gone: memory either knows already, or is about to.
+            None => drop(timeout(GONE_WITHIN, held.changed()).await),
+        }
+        tokio::time::sleep(tries.backoff.next(&mut tries.random)).await;
+        Ok(())
+    }
+
+    /// What to do about a refusal: to plan once more, where memory may have been behind.
+    ///
+    /// # Errors
+    /// The refusal, where it stands; or the store is not available.
+    pub(super) async fn refused(
+        &self,
+        tries: &mut Tries,
+        refusal: CoreError,
+    ) -> Result<(), CoreError> {
+        let may_be_old = matches!(refusal, CoreError::Refused(_) | CoreError::Stale);
+        let plane = self.read(|memory| memory.tracker.plane());
+        if plane.is_none() || tries.is_fenced || !may_be_old {
+            return Err(refusal);
+        }
+        tries.is_fenced = true;
+        Ok(self.fence().await?)
+    }
+
+    /// Waits until memory holds everything that the store holds now: writes something of no
+    /// meaning, and waits for it to come back. Those who ask at one time share it.
+    async fn fence(&self) -> Result<(), StoreError> {
+        let asked = self.0.fences.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut answered = self.0.fences.answered.lock().await;
+        if *answered >= asked {
+            return Ok(()); // one that began after this was asked is done
+        }
+        let covers = self.0.fences.asked.load(Ordering::Relaxed);
+        let plane = self
+            .read(|memory| memory.tracker.plane())
+            .unwrap_or_default();
+        let txn = Txn::new()
+            .put(keys::fence(plane), covers.to_string())
+            .durable(false);
+        let written = self.0.store.commit(txn).await?;
+        self.holds(written.revision).await?;
+        *answered = covers;
+        Ok(())
+    }
+
+    /// Writes blobs, then the transaction that names them, and waits until memory holds it.
+    ///
+    /// A caller may leave at any moment. What it began is ended all the same, under what the caller
+    /// holds: else a key would be free again while its change is on its way.
+    pub(super) async fn write_out(
+        &self,
+        hold: &Arc<Hold>,
+        blobs: Vec<(StoreKey, Bytes)>,
+        txn: Txn,
+    ) -> Result<(), StoreError> {
+        let (told, answer) = oneshot::channel();
+        let (core, hold) = (self.clone(), Arc::clone(hold));
+        self.0.tasks.spawn("write a change", |_| async move {
+            let written = async {
+                core.0.blobs.put(blobs).await?;
+                core.commit(txn).await
+            };
+            let written = written.await;
+            drop(hold);
+            let _ = told.send(written); // who asked may have left
+        });
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// The store's transaction that memory has come to.
+    pub(crate) fn revision(&self) -> u64 {
+        self.0.held.borrow().number()
+    }
+
+    /// Whether memory comes to a transaction of the store within so long.
+    pub(crate) async fn reaches(&self, revision: u64, within: Duration) -> bool {
+        let reached = self.holds(StoreRevision::new(revision));
+        matches!(timeout(within, reached).await, Ok(Ok(())))
+    }
+
+    /// Commits a transaction, and waits until memory holds it.
+    pub(super) async fn commit(&self, txn: Txn) -> Result<(), StoreError> {
+        let committed = self.0.store.commit(txn).await?;
+        self.0.commits.add(&committed);
+        self.holds(committed.revision).await
+    }
+
+    /// Waits until memory holds a transaction of the store.
+    pub(super) async fn holds(&self, revision: StoreRevision) -> Result<(), StoreError> {
+        let (mut held, mut broken) = (self.0.held.subscribe(), self.0.broken.subscribe());
+        let reached = async {
+            tokio::select! {
+                reached = held.wait_for(|held| *held >= revision) => reached.is_ok(),
+                _ = broken.wait_for(Option::is_some) => false,
+            }
+        };
+        match timeout(FOLLOW_WITHIN, reached).await {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(StoreError::Closed),
+        }
+    }
+}
