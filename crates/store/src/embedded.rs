@@ -77,12 +77,20 @@ impl Embedded {
         Ok(Self { shared, commands })
     }
 
-    /// Makes a store where there is none.
+    /// Makes a store to be filled, which is not in its place yet.
     pub(crate) async fn make(dir: &Path, identity: Identity) -> Result<Self, StoreError> {
         let folder = dir.to_owned();
         let made = tokio::task::spawn_blocking(move || Place::make(&folder, identity));
-        made.await.map_err(|_| StoreError::Closed)??;
-        Self::open(dir, identity.uuid).await
+        let inside = made.await.map_err(|_| StoreError::Closed)??;
+        Self::open(&inside, identity.uuid).await
+    }
+
+    /// Puts a store that was filled where it belongs.
+    pub(crate) async fn complete(self, dir: &Path) -> Result<(), StoreError> {
+        self.close().await;
+        let folder = dir.to_owned();
+        let completed = tokio::task::spawn_blocking(move || Place::complete(&folder));
+        completed.await.map_err(|_| StoreError::Closed)?
     }
 
     pub(crate) fn identity(&self) -> Identity {

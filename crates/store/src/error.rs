@@ -78,6 +78,17 @@ pub enum StoreError {
         /// The folder, or the address and the prefix.
         place: Arc<str>,
     },
+    /// A backup can't be read, or is not whole.
+    #[error("the backup {why}")]
+    Backup {
+        /// What is wrong with it.
+        why: Arc<str>,
+    },
+    /// What was copied is not what it was copied from.
+    #[error(
+        "the copy is not like its source, which was changed meanwhile, or was not all written; make it again"
+    )]
+    Differs,
     /// What a transaction requires of this key doesn't hold. Nothing was changed.
     #[error("key {key} is not as the transaction requires")]
     Conflict {

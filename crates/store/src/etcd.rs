@@ -144,6 +144,12 @@ impl Etcd {
         })
     }
 
+    /// Says that a store that was made to be filled is complete.
+    pub(crate) async fn complete(&self) -> Result<(), StoreError> {
+        let completed = facts::complete(&self.shared.members, &self.shared.names);
+        self.shared.within("write", READ_WITHIN, completed).await
+    }
+
     pub(crate) fn identity(&self) -> Identity {
         self.shared.facts.identity
     }
@@ -163,9 +169,10 @@ impl Etcd {
         prefix: &str,
         from: Option<&Key>,
         limit: usize,
+        at: Revision,
     ) -> Result<Page, StoreError> {
         // A page may take several calls.
-        let listed = reads::list(&self.shared, prefix, from, limit);
+        let listed = reads::list(&self.shared, prefix, from, limit, at);
         self.shared.within("read", 4 * READ_WITHIN, listed).await
     }
 

@@ -14,6 +14,7 @@
 //! This crate must not know what is stored: no service, no version, no group. It must not know who
 //! reads either: a watcher that is slow falls behind and is told so, and never slows a writer.
 
+mod backup;
 mod embedded;
 mod error;
 mod etcd;
@@ -23,9 +24,11 @@ mod identity;
 mod key;
 mod revision;
 mod store;
+mod transfer;
 mod trouble;
 mod txn;
 
+pub use backup::{backup, restore};
 pub use error::StoreError;
 pub use etcd::{EtcdSettings, PREFIX_BYTES_MAX};
 pub use event::{Change, Event, Watch};
@@ -33,6 +36,7 @@ pub use identity::Identity;
 pub use key::{KEY_BYTES_MAX, Key};
 pub use revision::Revision;
 pub use store::{Entry, LIST_BYTES_MAX, LIST_ENTRIES_MAX, Page, Store};
+pub use transfer::{Filling, Sum, copy};
 pub use trouble::Trouble;
 pub use txn::{
     Committed, Expect, OPERATION_BYTES, TXN_BYTES_MAX, TXN_OPERATIONS_MAX, Txn, VALUE_BYTES_MAX,

@@ -17,12 +17,12 @@ pub const LIST_BYTES_MAX: usize = 2 * 1_024 * 1_024;
 /// The store. Clones are handles to the same one.
 #[derive(Clone, Debug)]
 pub struct Store {
-    engine: Engine,
+    pub(crate) engine: Engine,
 }
 
 /// The engines are few and known, so this is no trait: each call says what each engine does.
 #[derive(Clone, Debug)]
-enum Engine {
+pub(crate) enum Engine {
     Embedded(Embedded),
     Etcd(Etcd),
 }
@@ -84,29 +84,6 @@ impl Store {
         Ok(Self { engine })
     }
 
-    /// Makes a store in the folder `dir`, to be filled from another one.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Taken`] where there is one; else as [`Store::open`].
-    pub async fn make(dir: &Path, identity: Identity) -> Result<Self, StoreError> {
-        let engine = Engine::Embedded(Embedded::make(dir, identity).await?);
-        Ok(Self { engine })
-    }
-
-    /// Makes a store in etcd, to be filled from another one.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Taken`] where there is one; else as [`Store::open_etcd`].
-    pub async fn make_etcd(
-        settings: &EtcdSettings,
-        identity: Identity,
-    ) -> Result<Self, StoreError> {
-        let engine = Engine::Etcd(Etcd::make(settings, identity).await?);
-        Ok(Self { engine })
-    }
-
     /// Opens the store that lies in etcd and counts a restore: its etcd was put back from a
     /// snapshot under its old cluster's id, so that nothing else tells.
     ///
@@ -149,10 +126,22 @@ impl Store {
         from: Option<&Key>,
         limit: usize,
     ) -> Result<Page, StoreError> {
+        self.list_at(prefix, from, limit, Revision::ZERO).await
+    }
+
+    /// As `list`, at an earlier revision (0: now), so that all pages are of one. The embedded engine
+    /// doesn't keep earlier ones: there, nobody may write meanwhile.
+    pub(crate) async fn list_at(
+        &self,
+        prefix: &str,
+        from: Option<&Key>,
+        limit: usize,
+        at: Revision,
+    ) -> Result<Page, StoreError> {
         let limit = limit.clamp(1, LIST_ENTRIES_MAX);
         match &self.engine {
             Engine::Embedded(embedded) => embedded.list(prefix, from, limit).await,
-            Engine::Etcd(etcd) => etcd.list(prefix, from, limit).await,
+            Engine::Etcd(etcd) => etcd.list(prefix, from, limit, at).await,
         }
     }
 

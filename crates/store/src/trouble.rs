@@ -24,6 +24,11 @@ pub enum Trouble {
         /// In etcd's words.
         detail: Arc<str>,
     },
+    /// etcd's certificate is none that we trust, or it doesn't trust ours.
+    Untrusted {
+        /// What TLS said.
+        detail: Arc<str>,
+    },
     /// Behind the address is another cluster than before.
     OtherCluster {
         /// The id of the one before.
@@ -50,8 +55,9 @@ impl Trouble {
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::NoLeader | Self::Slow { .. } => true,
-            // Another member may be of the right cluster: the address can be that of a balancer.
-            Self::OtherCluster { .. } => true,
+            // Another member may do better: certificates are each one's own, and an address can be
+            // that of a balancer.
+            Self::OtherCluster { .. } | Self::Untrusted { .. } => true,
             Self::Full
             | Self::Denied { .. }
             | Self::Replaced
@@ -68,6 +74,7 @@ impl Trouble {
             Self::Slow { .. } => "slow",
             Self::Full => "full",
             Self::Denied { .. } => "denied",
+            Self::Untrusted { .. } => "untrusted",
             Self::OtherCluster { .. } => "other_cluster",
             Self::Replaced => "replaced",
             Self::Damaged { .. } => "damaged",
@@ -99,6 +106,11 @@ impl fmt::Display for Trouble {
                 f,
                 "etcd refuses us ({detail}); check the user, the password, the client certificate \
                  and the role's permission on the prefix"
+            ),
+            Self::Untrusted { detail } => write!(
+                f,
+                "no TLS with etcd ({detail}); check the authority, the client certificate and its \
+                 key, and the names in etcd's certificate"
             ),
             Self::OtherCluster { expected, found } => write!(
                 f,

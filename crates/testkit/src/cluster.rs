@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::api::Api;
 use crate::control::Control;
+use crate::etcd::Etcd;
 use crate::eventually::START_TIME_MAX;
 use crate::gateway::{Gateway, GatewayOptions};
 
@@ -16,6 +17,7 @@ pub struct Cluster {
     // plane.
     gateways: Vec<(String, Gateway)>,
     control: Control,
+    etcd: Option<Etcd>,
 }
 
 impl Cluster {
@@ -24,6 +26,7 @@ impl Cluster {
         ClusterBuilder {
             groups: Vec::new(),
             dns_servers: Vec::new(),
+            is_on_etcd: false,
         }
     }
 
@@ -35,6 +38,16 @@ impl Cluster {
     /// The control plane.
     pub fn control(&mut self) -> &mut Control {
         &mut self.control
+    }
+
+    /// The etcd that the control plane's store is in.
+    ///
+    /// # Panics
+    ///
+    /// When it isn't in one.
+    #[track_caller]
+    pub fn etcd(&mut self) -> &mut Etcd {
+        self.etcd.as_mut().expect("the cluster is on etcd")
     }
 
     /// The first instance of a group.
@@ -60,6 +73,7 @@ impl Cluster {
 pub struct ClusterBuilder {
     groups: Vec<(String, usize)>,
     dns_servers: Vec<SocketAddr>,
+    is_on_etcd: bool,
 }
 
 impl ClusterBuilder {
@@ -77,6 +91,13 @@ impl ClusterBuilder {
         self
     }
 
+    /// The control plane's store is an etcd of its own.
+    #[must_use]
+    pub fn on_etcd(mut self, is_on_etcd: bool) -> Self {
+        self.is_on_etcd = is_on_etcd;
+        self
+    }
+
     /// Starts everything and waits until each instance serves its group's (empty) view.
     ///
     /// # Panics
@@ -84,7 +105,11 @@ impl ClusterBuilder {
     /// When a program does not come up, or a group is refused.
     #[track_caller]
     pub fn start(self) -> Cluster {
-        let control = Control::start();
+        let etcd = self.is_on_etcd.then(Etcd::start);
+        let control = match &etcd {
+            None => Control::start(),
+            Some(etcd) => Control::start_with(&["--store", &etcd.url()]),
+        };
         let mut gateways = Vec::new();
         for (group, instances) in &self.groups {
             control
@@ -104,6 +129,10 @@ impl ClusterBuilder {
         for (_, gateway) in &mut gateways {
             gateway.wait_ready(START_TIME_MAX);
         }
-        Cluster { gateways, control }
+        Cluster {
+            gateways,
+            control,
+            etcd,
+        }
     }
 }

@@ -19,26 +19,40 @@ pub struct Control {
     data: TempDir,
     api_port: u16,
     delivery_port: u16,
+    further: Vec<String>,
 }
 
 impl Control {
     /// Starts one on an empty data folder and waits until it is ready.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// As [`Self::start`], with further flags: another store, say.
+    pub fn start_with(further: &[&str]) -> Self {
         let data = TempDir::new().expect("a temporary folder can be made");
         let [api_port, delivery_port] = ports::free();
-        let program = launch(&data, api_port, delivery_port);
+        let further: Vec<_> = further.iter().map(|flag| (*flag).to_owned()).collect();
+        let program = launch(&data, api_port, delivery_port, &further);
         Self {
             program,
             data,
             api_port,
             delivery_port,
+            further,
         }
+    }
+
+    /// What it is started with from now on, beside its folder and ports.
+    pub fn set_further(&mut self, further: &[&str]) {
+        self.further = further.iter().map(|flag| (*flag).to_owned()).collect();
     }
 
     /// Kills what still runs, and starts it again with the same data folder and ports.
     pub fn start_again(&mut self) {
         self.program.kill();
-        self.program = launch(&self.data, self.api_port, self.delivery_port);
+        let (api_port, delivery_port) = (self.api_port, self.delivery_port);
+        self.program = launch(&self.data, api_port, delivery_port, &self.further);
     }
 
     /// Its process.
@@ -67,13 +81,14 @@ impl Control {
     }
 }
 
-fn launch(data: &TempDir, api_port: u16, delivery_port: u16) -> Program {
+fn launch(data: &TempDir, api_port: u16, delivery_port: u16, further: &[String]) -> Program {
     let mut command = Command::new(binary("ferryway-control"));
     command.arg("--dev").arg("--data-dir").arg(data.path());
     command.arg("--api").arg(format!("127.0.0.1:{api_port}"));
     command
         .arg("--delivery")
         .arg(format!("127.0.0.1:{delivery_port}"));
+    command.args(further);
     let mut program = Program::start("ferryway-control", command);
     program.wait_for_http(
         &format!("http://127.0.0.1:{api_port}/readyz"),

@@ -111,8 +111,26 @@ impl Etcd {
         self.program(number).signal(signal);
     }
 
+    /// The id of each member, as etcd has it.
+    #[track_caller]
+    pub fn member_ids(&self) -> Vec<u64> {
+        let id = |number: usize| {
+            let status = self.ctl_at(number, &["endpoint", "status", "-w", "json"]);
+            let status: Value = serde_json::from_str(&status).expect("etcdctl writes JSON");
+            status[0]["Status"]["header"]["member_id"]
+                .as_u64()
+                .expect("a status has a member")
+        };
+        (0..self.members.len()).map(id).collect()
+    }
+
     /// Starts a member again on its data, killing what still runs, and waits until it answers.
     pub fn start_again(&mut self, number: usize) {
+        self.start_again_with(number, &[]);
+    }
+
+    /// As [`Self::start_again`], with further flags.
+    pub fn start_again_with(&mut self, number: usize, flags: &[&str]) {
         self.program(number).kill();
         let all: Vec<String> = self
             .members
@@ -120,7 +138,7 @@ impl Etcd {
             .map(|member| format!("{}=http://127.0.0.1:{}", member.name, member.peer_port))
             .collect();
         let member = &mut self.members[number];
-        let command = command(
+        let mut command = command(
             &self.options,
             self.data.path(),
             &member.name,
@@ -128,6 +146,7 @@ impl Etcd {
             member.peer_port,
             &all,
         );
+        command.args(flags);
         member.program = Program::start(format!("etcd {}", member.name), command);
         self.wait_ready(number);
     }

@@ -20,6 +20,9 @@ const FILE: &str = "store.redb";
 /// cut `store.redb` is always damage and never a beginning.
 const FILE_BEING_MADE: &str = "store.redb.new";
 
+/// The folder of a store that is being filled from another one.
+const FILLING: &str = "filling";
+
 const LOCK: &str = "lock";
 
 /// Put beside a backup by who restores it; see `Store::open`.
@@ -81,22 +84,42 @@ impl Place {
         Ok((place, db, facts))
     }
 
-    /// Makes a file in the folder where there is none.
-    pub(super) fn make(dir: &Path, identity: Identity) -> Result<(), StoreError> {
-        let io = |error| Fault::Io(Arc::new(error)).on("open", dir);
+    /// Makes a store to be filled, in a folder of its own inside `dir`, where there is no store yet.
+    /// Answers that folder.
+    pub(super) fn make(dir: &Path, identity: Identity) -> Result<PathBuf, StoreError> {
+        let io = |error| Fault::Io(Arc::new(error)).on("make", dir);
         make_folder(dir).map_err(io)?;
-        let place = Self {
-            dir: dir.to_owned(),
-            opener: Box::new(open_file),
-            _lock: lock(dir)?,
-        };
-        if is_there(&place.file()).map_err(io)? {
-            return Err(StoreError::Taken {
-                place: dir.display().to_string().into(),
-            });
+        let _lock = lock(dir)?;
+        if is_there(&dir.join(FILE)).map_err(io)? {
+            return Err(taken(dir));
         }
+        let inside = dir.join(FILLING);
+        if is_there(&inside).map_err(io)? {
+            std::fs::remove_dir_all(&inside).map_err(io)?;
+        }
+        make_folder(&inside).map_err(io)?;
+        let place = Self {
+            _lock: lock(&inside)?,
+            dir: inside,
+            opener: Box::new(open_file),
+        };
         let fault = |fault: Fault| fault.on("make", &place.file());
-        tables::guarded(|| place.make_file(identity)).map_err(fault)
+        tables::guarded(|| place.make_file(identity)).map_err(fault)?;
+        Ok(place.dir)
+    }
+
+    /// Puts a store that was filled, and closed, where it belongs.
+    pub(super) fn complete(dir: &Path) -> Result<(), StoreError> {
+        let io = |error| Fault::Io(Arc::new(error)).on("make", dir);
+        let _lock = lock(dir)?;
+        let (inside, file) = (dir.join(FILLING), dir.join(FILE));
+        if is_there(&file).map_err(io)? {
+            return Err(taken(dir));
+        }
+        let moved = std::fs::rename(inside.join(FILE), &file)
+            .and_then(|()| File::open(dir)?.sync_all())
+            .and_then(|()| std::fs::remove_dir_all(&inside));
+        moved.map_err(io)
     }
 
     /// Opens the file, also a second time after it has been closed.
@@ -147,6 +170,12 @@ fn is_there(file: &Path) -> io::Result<bool> {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+fn taken(dir: &Path) -> StoreError {
+    StoreError::Taken {
+        place: dir.display().to_string().into(),
     }
 }
 

@@ -7,7 +7,7 @@ use super::wire::{self, EventType, WatchResponse};
 use crate::{Change, Event, Revision, StoreError, Trouble};
 
 /// What lies under `meta/` and never changes while a store is open.
-const FIXED: [&[u8]; 3] = [b"identity", b"layout", b"restores"];
+const FIXED: [&[u8]; 2] = [b"identity", b"restores"];
 
 /// Puts transactions together. Everything up to and with `seen` has been told.
 #[derive(Debug)]

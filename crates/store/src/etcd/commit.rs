@@ -85,7 +85,10 @@ async fn send(
     id: &Bytes,
 ) -> Result<Sent, Fault> {
     let (members, names) = (&shared.members, &shared.names);
-    let (before, lease) = shared.slots.know(&mut taken.slot, members, names).await?;
+    let known = shared
+        .slots
+        .know(&mut taken.slot, members, names, &shared.facts);
+    let (before, lease) = known.await?;
     let slot = shared.slots.key(&taken.slot, names);
     let mut compare = vec![wire::modified_at(slot.clone(), before)];
     compare.extend(txn.requires.iter().map(|(key, expect)| {

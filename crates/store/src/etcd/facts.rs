@@ -8,12 +8,15 @@ use uuid::Uuid;
 use super::fault::Fault;
 use super::members::Members;
 use super::names::Names;
-use super::wire::{self, KeyValue, TxnRequest, TxnResponse};
+use super::wire::{self, Compare, KeyValue, TxnRequest, TxnResponse};
 use crate::identity::{Identity, raised};
 use crate::{Revision, Trouble};
 
 /// The layout this build writes and reads.
 const LAYOUT_KNOWN: &str = "1";
+
+/// Stands in the layout's place until a store that is filled from another one is complete.
+const LAYOUT_FILLING: &str = "filling";
 
 const LAYOUT: &str = "layout";
 const IDENTITY: &str = "identity";
@@ -34,6 +37,15 @@ pub(super) struct Facts {
 impl Facts {
     pub(super) fn identity_text(&self) -> Bytes {
         self.identity.uuid.to_string().into()
+    }
+
+    /// That the store is still this one, in this one of its histories.
+    pub(super) fn unchanged(&self, names: &Names) -> [Compare; 2] {
+        let restores = self.identity.restores.to_string().into();
+        [
+            wire::has_value(names.meta(IDENTITY), self.identity_text()),
+            wire::has_value(names.meta(RESTORES), restores),
+        ]
     }
 }
 
@@ -70,10 +82,14 @@ pub(super) async fn open(
         let found = wire::found(answer);
         let is_new = found.first().is_none_or(Option::is_none);
         let done = match purpose {
-            Purpose::Make(_) if !is_new => return Ok(None),
-            Purpose::Make(identity) => make(members, names, identity, &cluster).await?,
+            Purpose::Make(identity) if is_new || text(&found, 0)? == LAYOUT_FILLING => {
+                let at = modified(&found, 0);
+                make(members, names, identity, &cluster, LAYOUT_FILLING, at).await?
+            }
+            Purpose::Make(_) => return Ok(None),
             Purpose::Use(fresh) if is_new => {
-                make(members, names, Identity::new(fresh), &cluster).await?
+                let identity = Identity::new(fresh);
+                make(members, names, identity, &cluster, LAYOUT_KNOWN, 0).await?
             }
             Purpose::CountRestore(_) if is_new => {
                 return Err(damaged("there is no store there").into());
@@ -97,23 +113,38 @@ pub(super) async fn open(
     Err(damaged("others keep opening it").into())
 }
 
+/// Says that a store that was filled is complete.
+pub(super) async fn complete(members: &Members, names: &Names) -> Result<(), Fault> {
+    let layout = names.meta(LAYOUT);
+    let request = TxnRequest {
+        success: vec![wire::put(layout, LAYOUT_KNOWN.into(), 0)],
+        ..TxnRequest::default()
+    };
+    members.call(request, OPEN_WITHIN).await.map(drop)
+}
+
+/// Makes a store where the layout was last written by the transaction `at` (0: never); `None` where
+/// another process was first.
 async fn make(
     members: &Members,
     names: &Names,
     identity: Identity,
     cluster: &str,
+    layout: &str,
+    at: i64,
 ) -> Result<Option<(Facts, Revision)>, Fault> {
     let facts = [
-        (LAYOUT, LAYOUT_KNOWN.to_owned()),
+        (LAYOUT, layout.to_owned()),
         (IDENTITY, identity.uuid.to_string()),
         (RESTORES, identity.restores.to_string()),
         (CLUSTER, cluster.to_owned()),
     ];
+    // What an attempt to fill it has left goes.
+    let mut success = vec![wire::delete_all(names.data(""))];
+    success.extend(facts.map(|(name, text)| wire::put(names.meta(name), text.into(), 0)));
     let request = TxnRequest {
-        compare: vec![wire::modified_at(names.meta(LAYOUT), 0)],
-        success: facts
-            .map(|(name, text)| wire::put(names.meta(name), text.into(), 0))
-            .into(),
+        compare: vec![wire::modified_at(names.meta(LAYOUT), at)],
+        success,
         failure: Vec::new(),
     };
     let answer = members.call(request, OPEN_WITHIN).await?.answer;
@@ -134,8 +165,7 @@ async fn count_restore(
         restores: raised(facts.identity.restores, fresh),
         ..facts.identity
     };
-    let at = found.get(2).and_then(Option::as_ref);
-    let at = at.map_or(0, |kv| kv.mod_revision);
+    let at = modified(found, 2);
     let request = TxnRequest {
         compare: vec![wire::modified_at(names.meta(RESTORES), at)],
         success: vec![
@@ -168,6 +198,11 @@ fn opened(answer: &TxnResponse, identity: Identity) -> Option<(Facts, Revision)>
 
 fn read(found: &[Option<KeyValue>]) -> Result<Facts, Trouble> {
     let layout = text(found, 0)?;
+    if layout == LAYOUT_FILLING {
+        return Err(damaged(
+            "a copy into it, or a restore, was not completed: make it again",
+        ));
+    }
     if layout != LAYOUT_KNOWN {
         return Err(Trouble::Refused {
             detail: format!(
@@ -186,6 +221,11 @@ fn read(found: &[Option<KeyValue>]) -> Result<Facts, Trouble> {
     Ok(Facts {
         identity: Identity { uuid, restores },
     })
+}
+
+fn modified(found: &[Option<KeyValue>], number: usize) -> i64 {
+    let kv = found.get(number).and_then(Option::as_ref);
+    kv.map_or(0, |kv| kv.mod_revision)
 }
 
 fn text(found: &[Option<KeyValue>], number: usize) -> Result<&str, Trouble> {

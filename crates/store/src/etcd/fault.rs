@@ -1,6 +1,7 @@
 //! What etcd's answers mean when they are none.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tonic::{Code, Status};
@@ -61,7 +62,7 @@ impl From<Trouble> for Fault {
 pub(super) fn read(status: &Status, within: Duration) -> Fault {
     let text = status.message();
     let says = |part: &str| text.contains(part);
-    let detail = || whole(status).into();
+    let detail = || Arc::<str>::from(whole(status));
     match status.code() {
         Code::Unavailable if says("no leader") || says("leader changed") => {
             Trouble::NoLeader.into()
@@ -83,10 +84,19 @@ pub(super) fn read(status: &Status, within: Duration) -> Fault {
         }
         // What the transport says comes as these.
         Code::Unavailable | Code::Unknown | Code::Internal | Code::Aborted => {
-            Trouble::Unreachable { detail: detail() }.into()
+            let detail = detail();
+            if is_of_tls(&detail) {
+                return Trouble::Untrusted { detail }.into();
+            }
+            Trouble::Unreachable { detail }.into()
         }
         _ => Trouble::Refused { detail: detail() }.into(),
     }
+}
+
+/// As rustls says what is wrong with either side's certificate.
+fn is_of_tls(detail: &str) -> bool {
+    detail.contains("invalid peer certificate") || detail.contains("received fatal alert")
 }
 
 /// A status with its causes, in one line.

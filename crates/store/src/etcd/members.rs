@@ -132,6 +132,12 @@ impl Members {
                 Err(fault) => last = fault,
             }
             self.leave(number);
+            // Certificates don't change while one waits.
+            if asked >= self.members.len()
+                && matches!(last, Fault::Trouble(Trouble::Untrusted { .. }))
+            {
+                break;
+            }
             if asked % self.members.len() == 0 {
                 let wait = backoff.next(&mut self.random());
                 tokio::time::sleep(wait.min(deadline.saturating_duration_since(Instant::now())))

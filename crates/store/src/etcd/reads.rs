@@ -34,6 +34,7 @@ pub(super) async fn list(
     prefix: &str,
     from: Option<&Key>,
     limit: usize,
+    at: Revision,
 ) -> Result<Page, Fault> {
     let start = from.map_or(prefix, |from| from.as_str().max(prefix));
     let (start, end) = (
@@ -41,19 +42,25 @@ pub(super) async fn list(
         after_prefix(&shared.names.data(prefix)),
     );
     for _ in 1..PAGE_TRIES_MAX {
-        match page(shared, start.clone(), &end, limit).await {
-            Err(Fault::Compacted) => {}
+        match page(shared, start.clone(), &end, limit, at).await {
+            Err(Fault::Compacted) if at == Revision::ZERO => {}
             answer => return answer,
         }
     }
-    page(shared, start, &end, limit).await
+    page(shared, start, &end, limit, at).await
 }
 
-/// A page, read in parts at the revision of the first.
-async fn page(shared: &Shared, mut start: Bytes, end: &Bytes, limit: usize) -> Result<Page, Fault> {
+/// A page, read in parts at one revision: `at`, or that of the first part where it is 0.
+async fn page(
+    shared: &Shared,
+    mut start: Bytes,
+    end: &Bytes,
+    limit: usize,
+    at: Revision,
+) -> Result<Page, Fault> {
     let mut page = Page {
         entries: Vec::new(),
-        revision: Revision::ZERO,
+        revision: at,
         next: None,
     };
     if start >= *end {

@@ -16,7 +16,7 @@ pub const PREFIX_BYTES_MAX: usize = 24;
 const SCHEME: &str = "etcd://";
 
 /// Where a store in etcd is, and how to get there.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct EtcdSettings {
     /// `HOST:PORT` of each member, in the order in which they are tried.
     pub(super) members: Vec<Box<str>>,
@@ -27,7 +27,7 @@ pub struct EtcdSettings {
 }
 
 /// How etcd knows us. The password is in no `Debug`, no log and no error.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct User {
     pub(super) name: String,
     pub(super) password: String,
@@ -40,7 +40,7 @@ impl fmt::Debug for User {
 }
 
 /// Everything in PEM.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Tls {
     pub(super) authority: Vec<u8>,
     /// Certificate and key.

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
+use super::facts::Facts;
 use super::fault::Fault;
 use super::members::Members;
 use super::names::Names;
@@ -144,12 +145,15 @@ impl Slots {
         names.meta(&format!("slot/{}/{}", self.process, slot.number))
     }
 
-    /// Makes a slot known again: nothing that was sent through it before can still happen.
+    /// Makes a slot known again: nothing that was sent through it before can still happen. It is made
+    /// only where the store is still the one that was opened: so no transaction, which needs a slot,
+    /// gets into another one, or into the empty etcd that came in its place.
     pub(super) async fn know(
         &self,
         slot: &mut Slot,
         members: &Members,
         names: &Names,
+        facts: &Facts,
     ) -> Result<(i64, i64), Fault> {
         let lease = self.lease(members).await?;
         if let Some(known) = slot.known
@@ -160,7 +164,7 @@ impl Slots {
         slot.known = None;
         let mark = Bytes::copy_from_slice(Uuid::new_v4().as_bytes());
         let request = TxnRequest {
-            compare: Vec::new(),
+            compare: facts.unchanged(names).into(),
             success: vec![wire::put(self.key(slot, names), mark, lease)],
             failure: Vec::new(),
         };
@@ -172,6 +176,9 @@ impl Slots {
             }
             Err(fault) => return Err(fault),
         };
+        if !answer.succeeded {
+            return Err(Trouble::Replaced.into());
+        }
         // Sent twice it was written twice; what the last answer says is then not the last word, and
         // the requirement that fails for it is found out by the id.
         let header = answer.header.ok_or_else(|| Trouble::Damaged {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::names::after_prefix;
 use crate::Revision;
 
 #[expect(
@@ -52,6 +53,16 @@ pub(super) fn modified_at(key: Bytes, revision: i64) -> Compare {
     compare(key, CompareResult::Equal, revision)
 }
 
+/// Requires that `key` has this value.
+pub(super) fn has_value(key: Bytes, value: Bytes) -> Compare {
+    Compare {
+        result: CompareResult::Equal.into(),
+        target: CompareTarget::Value.into(),
+        key,
+        target_union: Some(TargetUnion::Value(value)),
+    }
+}
+
 /// Requires that `key` is there.
 pub(super) fn present(key: Bytes) -> Compare {
     compare(key, CompareResult::Greater, 0)
@@ -74,6 +85,14 @@ pub(super) fn delete(key: Bytes) -> RequestOp {
     op(Request::RequestDeleteRange(DeleteRangeRequest {
         key,
         range_end: Bytes::new(),
+    }))
+}
+
+/// Deletes everything that starts with `prefix`.
+pub(super) fn delete_all(prefix: Bytes) -> RequestOp {
+    op(Request::RequestDeleteRange(DeleteRangeRequest {
+        range_end: after_prefix(&prefix),
+        key: prefix,
     }))
 }
 

@@ -9,7 +9,9 @@
 
 mod contract;
 mod engines;
+mod faults;
 mod model;
+mod transfer;
 
 use ferryway_store::{Entry, Key, Revision, Store, StoreError, Txn};
 
