@@ -177,6 +177,7 @@ fn title(code: Code) -> &'static str {
         Code::RolloutInProgress => "A rollout of the service is under way in the group",
         Code::UpstreamEmpty => "The registry knows no endpoint of the service",
         Code::NoInstances => "The group has no instance online",
+        Code::InstanceTooOld => "An online instance is of a build that can't load this",
         Code::UnversionedEditReplaced => "An edit in place is replaced",
         Code::SourceNotConverged => "Not every instance of the source runs what is synced",
     }

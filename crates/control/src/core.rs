@@ -104,6 +104,8 @@ struct Shared {
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// How often silence is looked for.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// How long after a start what is too old is cleared away first: instances come back until then.
+const FIRST_RETENTION: Duration = Duration::from_secs(60);
 /// How often what is too old is cleared away.
 const RETENTION_EVERY: Duration = Duration::from_secs(3_600);
 
@@ -180,7 +182,7 @@ impl Core {
         }
         tasks.spawn("watch for silence", |stop| async move {
             let started = Instant::now();
-            let mut next_retention = started;
+            let mut next_retention = started + FIRST_RETENTION;
             while tokio::time::timeout(WATCH_EVERY, stop.requested())
                 .await
                 .is_err()

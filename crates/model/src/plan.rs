@@ -88,6 +88,10 @@ pub struct InstanceFacts {
     pub id: Box<str>,
     /// The host it runs on.
     pub hostname: Box<str>,
+    /// Its build.
+    pub build: Box<str>,
+    /// Forms of definitions that it can load; none: it has not said so.
+    pub schemas: Vec<u32>,
     /// Whether it has come to terms with the group's present revision: what it doesn't hold, it
     /// runs.
     pub current: bool,

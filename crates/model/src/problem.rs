@@ -144,6 +144,8 @@ codes! {
     UpstreamEmpty = "upstream_empty", Warning;
     /// The group has no instance online.
     NoInstances = "no_instances", Warning;
+    /// An online instance's build can't load definitions of this form; it will hold what it has.
+    InstanceTooOld = "instance_too_old", Warning;
     /// An in-place edit is replaced; it stays in the history by its digest.
     UnversionedEditReplaced = "unversioned_edit_replaced", Warning;
     /// An online instance of the source doesn't run what would be synced.

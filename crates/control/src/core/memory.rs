@@ -284,6 +284,8 @@ impl World for Memory {
             .map(|instance| InstanceFacts {
                 id: instance.id.as_str().into(),
                 hostname: instance.record.hostname.as_str().into(),
+                build: instance.record.build.as_str().into(),
+                schemas: instance.schemas.clone(),
                 current: present.is_some_and(|present| instance.settled() >= present),
                 held: instance.held.keys().cloned().collect(),
             })

@@ -130,8 +130,9 @@ impl Core {
             .put(key, records::write(&record))
             .durable(false);
         match self.0.store.commit(end).await {
+            Ok(ended) => self.holds(ended.revision).await,
             // Another control plane took over.
-            Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
+            Err(StoreError::Conflict { .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -31,14 +31,16 @@ pub(super) struct Hold {
 }
 
 /// How often a change is planned anew when others came in between.
-pub(super) const TRIES_MAX: usize = 16;
+const TRIES_MAX: usize = 64;
 /// How long memory may take to hold what was committed, before the caller is told to look again.
 const FOLLOW_WITHIN: Duration = Duration::from_secs(10);
 /// How long memory may take to hold that a key is gone, which no revision tells of.
 const GONE_WITHIN: Duration = Duration::from_millis(50);
-/// The first wait after a conflict is at most this long, and the last at most that.
-const AGAIN_MIN: Duration = Duration::from_millis(2);
-const AGAIN_MAX: Duration = Duration::from_millis(250);
+/// The first wait after a conflict is at most this long, and the last at most that. It is short
+/// against a commit on purpose: writers of one process take turns without waiting, so one of another
+/// process that waited for longer than they need would lose against them every time.
+const AGAIN_MIN: Duration = Duration::from_millis(1);
+const AGAIN_MAX: Duration = Duration::from_millis(8);
 
 /// The tries of one change.
 #[derive(Debug)]

@@ -9,10 +9,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{
-    Destination, NewVersion, OperationKind, Plan, Request, RollbackTo, Running, Target, World,
+    Destination, InstanceFacts, NewVersion, OperationKind, Plan, Request, RollbackTo, Running,
+    Target, World,
 };
 use crate::binding::Binding;
-use crate::definition::{Definition, Sealed};
+use crate::definition::{Definition, SCHEMA, Sealed};
 use crate::digest::Digest;
 use crate::name::{Name, VersionNumber};
 use crate::problem::{Code, Problem};
@@ -266,8 +267,38 @@ impl<W: World> Planner<'_, W> {
                 let problem = Problem::new(Code::NoInstances, &destination.place, message);
                 destination.problems.push(problem.in_group(group));
             }
+            if destination.after.is_some() {
+                destination.problems.extend(too_old(destination));
+            }
         }
     }
+}
+
+/// The instances that can't load definitions of this build's form: they go on with what they have,
+/// and hold it.
+fn too_old(destination: &Destination) -> Option<Problem> {
+    const NAMED_MAX: usize = 10;
+    let is_old = |it: &&InstanceFacts| {
+        let knows = |schema: &u32| i64::from(*schema) == SCHEMA;
+        !it.schemas.is_empty() && !it.schemas.iter().any(knows)
+    };
+    let old: Vec<_> = destination.instances.iter().filter(is_old).collect();
+    let named = old.iter().take(NAMED_MAX);
+    let named: Vec<_> = named
+        .map(|it| format!("{} (build {})", it.hostname, it.build))
+        .collect();
+    let more = match old.len().saturating_sub(NAMED_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let group = &destination.group;
+    let message = format!(
+        "{}{more} in {group} can't load definitions of form {SCHEMA}: until their build is newer they \
+         serve what they have, and hold this with the code schema",
+        named.join(", ")
+    );
+    let problem = Problem::new(Code::InstanceTooOld, &destination.place, message);
+    (!old.is_empty()).then(|| problem.in_group(group))
 }
 
 impl Plan {

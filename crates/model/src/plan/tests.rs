@@ -9,7 +9,7 @@ use crate::conflict::Claimant;
 use crate::problem::Code;
 
 /// A world of two groups with services; instances can be put in.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Small {
     hub: BTreeMap<Name, Arc<Sealed<Definition>>>,
     running: BTreeMap<(Name, Name), Running>,
@@ -99,6 +99,8 @@ fn small() -> Small {
         let facts = InstanceFacts {
             id: "i".into(),
             hostname: "h".into(),
+            build: "1".into(),
+            schemas: vec![1],
             current: true,
             held: vec![],
         };
@@ -249,6 +251,28 @@ fn publishing() {
         &publish("2", vec![to("dr", Some("d"))]),
         &["dr/a 2@d"],
         &["no_instances groups[0]"],
+    );
+    let mut skewed = small.clone();
+    let instances = skewed.instances.get_mut(&name("test")).expect("has one");
+    let facts = |hostname: &str, schemas: &[u32]| InstanceFacts {
+        hostname: hostname.into(),
+        schemas: schemas.to_vec(),
+        ..instances[0].clone()
+    };
+    let (older, newer, silent) = (facts("o", &[0]), facts("n", &[1, 2]), facts("s", &[]));
+    instances.extend([older, newer, silent]);
+    let two = publish("2", vec![to("test", None)]);
+    check(
+        &skewed,
+        &two,
+        &["test/a 2@t"],
+        &["instance_too_old groups[0]"],
+    );
+    let planned = plan(&two, &skewed).expect("is planned");
+    let problem = planned.all_problems().next().expect("is warned of");
+    assert!(
+        problem.message.starts_with("o (build 1) in test"),
+        "{problem}"
     );
     let of = |service: &str| Request::Publish {
         service: name(service),

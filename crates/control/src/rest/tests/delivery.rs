@@ -17,6 +17,11 @@ pub(super) struct Puppet {
 
 impl Puppet {
     pub(super) fn joins(api: &Api) -> Self {
+        Self::of_build(api, "0.1.0", 1)
+    }
+
+    /// One whose build loads definitions of this form.
+    fn of_build(api: &Api, build: &str, schema: u32) -> Self {
         let group: Name = "test".parse().expect("is a name");
         let (instance, session) = (Uuid::now_v7(), Uuid::now_v7());
         let peer = Peer {
@@ -33,10 +38,10 @@ impl Puppet {
             boot: 1,
             attempt: 1,
             group,
-            build: "0.1.0".to_owned(),
+            build: build.to_owned(),
             hostname: "gate-1".to_owned(),
             addresses: vec!["127.0.0.1:9080".to_owned()],
-            schemas: vec![1],
+            schemas: vec![schema],
             plugins: Vec::new(),
             limits: Limits {
                 entries: 1,
@@ -196,6 +201,22 @@ async fn under_way_until_the_instance_answers() {
 }
 
 /// A rejection is an answer to the call, no error of it.
+#[tokio::test]
+async fn a_plan_warns_of_instances_that_cannot_load_it() {
+    let api = Api::furnished().await;
+    let _new = Puppet::joins(&api);
+    let _old = Puppet::of_build(&api, "0.0.9", 0);
+    let body = json!({"version": "2.0.0", "groups": [{"group": "test"}], "dry_run": true});
+    let planned = api.send("POST", "/services/httpbin/publish", body).await;
+    let problem = &planned.json()["destinations"][0]["problems"][0];
+    assert_eq!(problem["code"], "instance_too_old", "{planned:?}");
+    let message = problem["message"].as_str().expect("has one");
+    assert!(
+        message.starts_with("gate-1 (build 0.0.9) in test can't load"),
+        "{message}"
+    );
+}
+
 #[tokio::test]
 async fn rejected_and_held() {
     let api = Api::furnished().await;

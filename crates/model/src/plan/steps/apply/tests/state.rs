@@ -121,6 +121,8 @@ impl World for State {
         let online = self.online.contains(group).then(|| InstanceFacts {
             id: "i".into(),
             hostname: "gw-1".into(),
+            build: "1".into(),
+            schemas: vec![1],
             current: true,
             held: Vec::new(),
         });
