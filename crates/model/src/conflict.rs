@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use crate::binding::Binding;
@@ -11,13 +12,21 @@ use crate::name::Name;
 use crate::path::{PathPattern, Segment};
 use crate::predicate::Predicate;
 
-/// The places that a group's enabled services claim: (host, path without parameter names). Kept
-/// beside the view, so that a change is compared with what it meets only, not with every route.
+/// Who claims which place in a group: (host, path without parameter names), of its enabled services.
+/// Kept beside the view, so that a change is compared with what it meets only, not with every route.
+///
+/// It holds a number for each place and the names of those who are there, and not what they claim:
+/// a group may have a million places, and all but a few are never met.
 #[derive(Clone, Debug, Default)]
 pub struct RouteIndex {
-    claims: HashMap<Place, Vec<Claim>>,
-    places: BTreeMap<Name, Vec<Place>>,
+    claims: BTreeMap<PlaceNumber, Claimants>,
+    places: BTreeMap<Name, Places>,
 }
+
+/// The places that a service claims, as an index keeps them. Cheap to clone, and the same in all
+/// groups where it is served under the same hosts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Places(Arc<[PlaceNumber]>);
 
 /// A service as a conflict sees it: what it serves, under which hosts.
 #[derive(Clone, Debug)]
@@ -51,6 +60,20 @@ struct Place {
     shape: Box<str>,
 }
 
+/// The hash of a place. Two places may have the same: whoever meets looks at the places themselves.
+type PlaceNumber = u64;
+
+/// The services that claim one place.
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::box_collection,
+    reason = "several are rare: boxed, they leave the size of the one that there is"
+)]
+enum Claimants {
+    One(Name),
+    Several(Box<BTreeSet<Name>>),
+}
+
 #[derive(Clone, Debug)]
 struct Claim {
     service: Name,
@@ -58,6 +81,15 @@ struct Claim {
     route: usize,
     path: usize,
 }
+
+/// Equal if what they claim is. Digests are compared, not what definitions say.
+impl PartialEq for Claimant {
+    fn eq(&self, other: &Self) -> bool {
+        self.definition.digest == other.definition.digest && self.hosts == other.hosts
+    }
+}
+
+impl Eq for Claimant {}
 
 impl Claimant {
     /// A service that would run this definition under this binding.
@@ -68,50 +100,77 @@ impl Claimant {
             hosts: binding.effective_hosts(&definition.content).to_vec(),
         }
     }
+
+    /// The places it claims.
+    #[must_use]
+    pub fn places(&self) -> Places {
+        let mut numbers: Vec<_> = places(self).map(|(place, ..)| place.number()).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        Places(numbers.into())
+    }
 }
 
 impl RouteIndex {
     /// Puts an enabled service in, in place of what it claimed before.
-    pub fn put(&mut self, service: &Name, claimant: &Claimant) {
+    pub fn put(&mut self, service: &Name, places: Places) {
         self.remove(service);
-        let mut places = Vec::new();
-        for (place, claim) in claims(service, claimant) {
-            self.claims.entry(place.clone()).or_default().push(claim);
-            places.push(place);
+        for place in places.0.iter() {
+            self.claims
+                .entry(*place)
+                .and_modify(|claimants| claimants.insert(service))
+                .or_insert_with(|| Claimants::One(service.clone()));
         }
         self.places.insert(service.clone(), places);
     }
 
     /// Takes a service out, if it is in.
     pub fn remove(&mut self, service: &Name) {
-        for place in self.places.remove(service).unwrap_or_default() {
-            if let Some(claims) = self.claims.get_mut(&place) {
-                claims.retain(|claim| claim.service != *service);
-                if claims.is_empty() {
-                    self.claims.remove(&place);
-                }
+        let Some(places) = self.places.remove(service) else {
+            return;
+        };
+        for place in places.0.iter() {
+            let empty = self
+                .claims
+                .get_mut(place)
+                .is_some_and(|it| it.remove(service));
+            if empty {
+                self.claims.remove(place);
             }
         }
     }
 
     /// The conflicts there would be if these services were changed, all together. A claimant that
-    /// is none would be disabled or gone. At most one conflict is said for each pair of routes.
+    /// is none would be disabled or gone. `standing` says what a service that was put in claims.
+    /// At most one conflict is said for each pair of routes.
     #[must_use]
-    pub fn conflicts(&self, changed: &BTreeMap<Name, Option<Claimant>>) -> Vec<RouteConflict> {
+    pub fn conflicts(
+        &self,
+        changed: &BTreeMap<Name, Option<Claimant>>,
+        standing: impl Fn(&Name) -> Option<Claimant>,
+    ) -> Vec<RouteConflict> {
+        let mut met: HashMap<&Name, HashMap<Place, Vec<Claim>>> = HashMap::new();
         let mut own: HashMap<Place, Vec<Claim>> = HashMap::new();
         let mut said = BTreeSet::new();
         let mut found = Vec::new();
         for (service, claimant) in changed {
             let Some(claimant) = claimant else { continue };
             for (place, claim) in claims(service, claimant) {
-                let standing = self.claims.get(&place).into_iter().flatten();
-                let standing = standing.filter(|other| !changed.contains_key(&other.service));
+                let there = self.claims.get(&place.number());
+                let there = there.into_iter().flat_map(Claimants::iter);
+                let there: Vec<&Name> = there.filter(|it| !changed.contains_key(*it)).collect();
+                for other in &there {
+                    met.entry(*other)
+                        .or_insert_with(|| by_place(other, standing(other).as_ref()));
+                }
+                let stands = there.iter().filter_map(|other| met.get(other)?.get(&place));
                 let earlier = own
                     .get(&place)
                     .into_iter()
                     .flatten()
                     .filter(|other| other.service != *service);
-                for other in standing
+                for other in stands
+                    .flatten()
                     .chain(earlier)
                     .filter(|other| meet(claim.route(), other.route()))
                 {
@@ -139,6 +198,46 @@ impl RouteIndex {
     }
 }
 
+impl Place {
+    fn number(&self) -> PlaceNumber {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+impl Claimants {
+    fn iter(&self) -> impl Iterator<Item = &Name> {
+        let (one, several) = match self {
+            Self::One(one) => (Some(one), None),
+            Self::Several(several) => (None, Some(several.iter())),
+        };
+        one.into_iter().chain(several.into_iter().flatten())
+    }
+
+    fn insert(&mut self, service: &Name) {
+        match self {
+            Self::One(one) if one == service => {}
+            Self::One(one) => {
+                let both = BTreeSet::from([one.clone(), service.clone()]);
+                *self = Self::Several(Box::new(both));
+            }
+            Self::Several(several) => drop(several.insert(service.clone())),
+        }
+    }
+
+    /// Takes a service out; says whether nobody is left.
+    fn remove(&mut self, service: &Name) -> bool {
+        match self {
+            Self::One(one) => one == service,
+            Self::Several(several) => {
+                several.remove(service);
+                several.is_empty()
+            }
+        }
+    }
+}
+
 impl Claim {
     fn route(&self) -> &Route {
         &self.definition.content.routes[self.route]
@@ -149,41 +248,47 @@ fn claims<'a>(
     service: &'a Name,
     claimant: &'a Claimant,
 ) -> impl Iterator<Item = (Place, Claim)> + 'a {
+    places(claimant).map(|(place, route, path)| {
+        let claim = Claim {
+            service: service.clone(),
+            definition: claimant.definition.clone(),
+            route,
+            path,
+        };
+        (place, claim)
+    })
+}
+
+/// What a service claims, by place.
+fn by_place(service: &Name, claimant: Option<&Claimant>) -> HashMap<Place, Vec<Claim>> {
+    let mut all: HashMap<Place, Vec<Claim>> = HashMap::new();
+    for (place, claim) in claimant.into_iter().flat_map(|it| claims(service, it)) {
+        all.entry(place).or_default().push(claim);
+    }
+    all
+}
+
+/// The places of a claimant, each with the numbers of a route and of its path pattern.
+fn places(claimant: &Claimant) -> impl Iterator<Item = (Place, usize, usize)> {
     let Claimant { definition, hosts } = claimant;
     let hosts: Vec<Option<HostPattern>> = if hosts.is_empty() {
         vec![None]
     } else {
         hosts.iter().cloned().map(Some).collect()
     };
-    let paths = definition
-        .content
-        .routes
-        .iter()
-        .enumerate()
-        .flat_map(|(number, route)| {
-            route
-                .paths
-                .iter()
-                .enumerate()
-                .map(move |(path, pattern)| (number, path, pattern))
-        });
+    let routes = definition.content.routes.iter().enumerate();
+    let paths = routes.flat_map(|(number, route)| {
+        let paths = route.paths.iter().enumerate();
+        paths.map(move |(path, pattern)| (number, path, pattern))
+    });
     paths.flat_map(move |(route, path, pattern)| {
         let shape: Box<str> = shape(&pattern.under(&definition.content.base_path)).into();
-        hosts.clone().into_iter().map(move |host| {
-            let claim = Claim {
-                service: service.clone(),
-                definition: definition.clone(),
-                route,
-                path,
-            };
-            (
-                Place {
-                    host,
-                    shape: shape.clone(),
-                },
-                claim,
-            )
-        })
+        let place = move |host| Place {
+            host,
+            shape: shape.clone(),
+        };
+        let hosts = hosts.clone().into_iter();
+        hosts.map(move |host| (place(host), route, path))
     })
 }
 
@@ -241,10 +346,11 @@ mod tests {
         let name = |text: &str| text.parse::<Name>().expect("is a name");
         let (a, b) = (claimant(a.0, a.1), claimant(b.0, b.1));
         let mut index = RouteIndex::default();
-        index.put(&name("a"), &a);
-        let alone = index.conflicts(&BTreeMap::from([(name("b"), Some(b.clone()))]));
+        index.put(&name("a"), a.places());
+        let changed = BTreeMap::from([(name("b"), Some(b.clone()))]);
+        let alone = index.conflicts(&changed, |_| Some(a.clone()));
         let both = BTreeMap::from([(name("a"), Some(a)), (name("b"), Some(b))]);
-        let together = RouteIndex::default().conflicts(&both);
+        let together = RouteIndex::default().conflicts(&both, |_| None);
         assert_eq!(
             (!alone.is_empty(), !together.is_empty()),
             (expect, expect),

@@ -31,7 +31,7 @@ mod view;
 mod walk;
 
 pub use binding::{Binding, Discovery, InvalidNodeHost, Node, NodeHost, Upstream};
-pub use conflict::{Claimant, RouteConflict, RouteIndex};
+pub use conflict::{Claimant, Places, RouteConflict, RouteIndex};
 pub use definition::{
     Check, Definition, Expect, HostHeader, Keepalive, LoadBalancing, Retry, RetryOn, Route,
     RouteTimeout, SCHEMA, Scheme, Sealed, Timeouts, UpstreamPolicy,

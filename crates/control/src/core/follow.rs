@@ -139,17 +139,11 @@ pub(super) async fn load(
     }
     // Later pages may hold more than the first page's revision; the watch tells it again.
     memory.revision = first.unwrap_or(StoreRevision::ZERO);
-    let groups: Vec<_> = memory.groups.keys().cloned().collect();
-    for group in groups {
-        let services: Vec<_> = memory.groups[&group]
-            .view
-            .services()
-            .map(|(name, _)| name.clone())
-            .collect();
-        services
-            .iter()
-            .for_each(|service| memory.reindex(&group, service));
-    }
+    let all = memory.groups.iter().flat_map(|(name, group)| {
+        let services = group.published.iter();
+        services.map(|service| (service.clone(), name.clone()))
+    });
+    memory.reindex(all.collect());
     catch_up(store, blobs, memory, last).await
 }
 
@@ -263,10 +257,12 @@ impl Memory {
             .collect();
         for moved in &mut moved {
             moved.kind = kind;
-            for key in moved.changes.keys().filter(|key| key.kind == Kind::Service) {
-                self.reindex(&moved.group, &key.name);
-            }
         }
+        let changed = moved.iter().flat_map(|moved| {
+            let services = moved.changes.keys().filter(|key| key.kind == Kind::Service);
+            services.map(|key| (key.name.clone(), moved.group.clone()))
+        });
+        self.reindex(changed.collect());
         operations.into_iter().for_each(|id| self.miss(id));
         self.revision = revision;
         Taken {

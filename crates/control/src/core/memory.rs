@@ -9,7 +9,7 @@ use bytes::Bytes;
 use ferryway_api::Operation;
 use ferryway_model::plan::{GroupFacts, InstanceFacts, Past, RollbackTo, Running, World};
 use ferryway_model::{
-    Binding, Claimant, Definition, Digest, Key, Meta, Name, Registry, RouteIndex, Sealed,
+    Binding, Claimant, Definition, Digest, Key, Meta, Name, Places, Registry, RouteIndex, Sealed,
     ServiceEntry, VersionNumber, View,
 };
 use ferryway_store::{Key as StoreKey, Revision as StoreRevision};
@@ -88,7 +88,7 @@ pub(crate) struct Group {
     pub(crate) published: BTreeSet<Name>,
     /// What people wrote about its registries.
     pub(crate) registries: BTreeMap<Name, RegistryRecord>,
-    /// The places its enabled services claim.
+    /// Where its enabled services claim places.
     pub(super) routes: RouteIndex,
 }
 
@@ -208,25 +208,32 @@ impl Memory {
         })
     }
 
-    /// Brings a group's conflict index to what its view says of one service.
-    pub(super) fn reindex(&mut self, group: &Name, service: &Name) {
-        let entry = self
-            .groups
-            .get(group)
-            .and_then(|group| group.view.service(service))
-            .cloned();
-        let running = entry
-            .filter(|entry| entry.enabled)
-            .and_then(|entry| self.running_of(&entry));
-        let Some(group) = self.groups.get_mut(group) else {
-            return;
-        };
-        match running {
-            None => group.routes.remove(service),
-            Some(running) => {
-                let claimant = Claimant::of(&running.definition, &running.binding.content);
-                group.routes.put(service, &claimant);
-            }
+    /// Brings the groups' conflict indexes to what their views say of these services, each named
+    /// with its group behind it.
+    pub(super) fn reindex(&mut self, mut changed: Vec<(Name, Name)>) {
+        // By service: most of its groups run the same, whose places are then worked out once.
+        changed.sort_unstable();
+        let mut last: Option<(Claimant, Places)> = None;
+        for (service, group) in changed {
+            let group_of = self.groups.get(&group);
+            let entry = group_of.and_then(|group| group.view.service(&service));
+            let running = entry
+                .filter(|entry| entry.enabled)
+                .and_then(|entry| self.running_of(entry));
+            let claimant = running.map(|it| Claimant::of(&it.definition, &it.binding.content));
+            let Some(group) = self.groups.get_mut(&group) else {
+                continue;
+            };
+            let Some(claimant) = claimant else {
+                group.routes.remove(&service);
+                continue;
+            };
+            let places = match &last {
+                Some((known, places)) if *known == claimant => places.clone(),
+                _ => claimant.places(),
+            };
+            group.routes.put(&service, places.clone());
+            last = Some((claimant, places));
         }
     }
 }

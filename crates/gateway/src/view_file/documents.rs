@@ -209,7 +209,7 @@ impl<'a> Draft<'a> {
                 service.is_enabled().then(claim),
             )
         });
-        let conflicts = RouteIndex::default().conflicts(&claims.collect());
+        let conflicts = RouteIndex::default().conflicts(&claims.collect(), |_| None);
         let found = conflicts.iter().filter_map(|conflict| {
             let RouteConflict {
                 service,

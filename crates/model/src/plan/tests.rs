@@ -53,7 +53,7 @@ impl World for Small {
         for ((at, service), running) in &self.running {
             if at == group && running.enabled {
                 let claimant = Claimant::of(&running.definition, &running.binding.content);
-                index.put(service, &claimant);
+                index.put(service, claimant.places());
             }
         }
         read(&index)

@@ -24,9 +24,13 @@ impl<W: World> Planner<'_, W> {
                 .filter(|d| d.group == group && d.claims_anew())
                 .map(|d| (d.service.clone(), d.after.as_ref().and_then(claimant)))
                 .collect();
+            let standing = |service: &Name| {
+                let running = self.world.running(&group, service);
+                running.as_ref().and_then(claimant)
+            };
             let conflicts = self
                 .world
-                .with_routes(&group, |routes| routes.conflicts(&changed));
+                .with_routes(&group, |routes| routes.conflicts(&changed, standing));
             for conflict in conflicts {
                 let of = |d: &&mut Destination| d.group == group && d.service == conflict.service;
                 if let Some(destination) = plan.destinations.iter_mut().find(of) {
