@@ -19,6 +19,7 @@ mod keys;
 mod memory;
 mod planes;
 mod presence;
+mod raw;
 mod records;
 mod relay;
 mod resources;

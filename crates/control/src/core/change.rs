@@ -363,8 +363,8 @@ fn audit(plan: &Plan, actor: &Actor, now: Timestamp, id: Uuid) -> AuditRecord {
         from: actor.from.clone(),
         action: json!(plan.kind).as_str().unwrap_or_default().to_owned(),
         target: targets.into_iter().collect::<Vec<_>>().join(" "),
-        before: sides(|d| d.before.as_ref()),
-        after: sides(|d| d.after.as_ref()),
+        before: sides(|d| d.before.as_ref()).into(),
+        after: sides(|d| d.after.as_ref()).into(),
         operation: Some(id),
     }
 }

@@ -6,9 +6,9 @@ use ferryway_proto::Epoch;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use uuid::Uuid;
 
+use super::raw::Raw;
 use crate::secret::SecretDigest;
 
 /// `group/NAME`
@@ -69,8 +69,8 @@ pub(crate) struct AuditRecord {
     pub(crate) from: String,
     pub(crate) action: String,
     pub(crate) target: String,
-    pub(crate) before: Value,
-    pub(crate) after: Value,
+    pub(crate) before: Raw,
+    pub(crate) after: Raw,
     pub(crate) operation: Option<Uuid>,
 }
 

@@ -513,8 +513,8 @@ impl Core {
                 from: actor.from.clone(),
                 action: action.to_owned(),
                 target,
-                before,
-                after,
+                before: before.into(),
+                after: after.into(),
                 operation: None,
             };
             let record = CommitRecord {

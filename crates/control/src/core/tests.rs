@@ -630,7 +630,7 @@ async fn entity_tags_and_existence_are_required_with_the_write() {
     let audit: Vec<Value> = house.core.read(|m| {
         m.audit
             .values()
-            .map(|a| a.after["meta"]["title"].clone())
+            .map(|a| json!(a.after)["meta"]["title"].clone())
             .collect()
     });
     assert_eq!(audit.last(), Some(&json!("T")));

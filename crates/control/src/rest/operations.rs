@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use ferryway_api::{ApiError, List, Operation};
 use ferryway_model::{Code, Problem};
@@ -23,13 +24,14 @@ pub(super) async fn list_operations(caller: Caller, params: Params) -> Answer {
     let before = query
         .cursor::<Uuid>()?
         .map_or(Bound::Unbounded, Bound::Excluded);
-    let list = allowed.core().read(|memory| {
+    // Written when memory is free again: a page may have megabytes.
+    let operations: BTreeMap<Uuid, Arc<Operation>> = allowed.core().read(|memory| {
         let all = memory.operations.range((Bound::Unbounded, before)).rev();
         let wanted = all.filter(|(_, operation)| is_wanted(&query, operation));
-        page(&query, wanted.map(|(id, _)| id), |id| {
-            memory.operations.get(id).cloned()
-        })
+        let one_more = wanted.take(query.limit + 1);
+        one_more.map(|(id, it)| (*id, it.clone())).collect()
     });
+    let list = page(&query, operations.keys().rev(), |id| operations.get(id));
     Ok(shown(&list))
 }
 
@@ -103,12 +105,9 @@ pub(super) fn no_operation(id: Uuid) -> ApiError {
 
 /// By the services and groups it concerns, its version, and who asked.
 fn is_wanted(query: &ListQuery, operation: &Operation) -> bool {
-    let mut texts: Vec<&str> = vec![
-        &operation.by,
-        operation.version.as_deref().unwrap_or_default(),
-    ];
-    for destination in &operation.destinations {
-        texts.extend([destination.group.as_str(), destination.service.as_str()]);
-    }
-    query.matches(&BTreeMap::new(), &texts)
+    let version = operation.version.as_deref().unwrap_or_default();
+    let of = operation.destinations.iter();
+    let names = of.flat_map(|it| [it.group.as_str(), it.service.as_str()]);
+    let texts = [operation.by.as_str(), version].into_iter().chain(names);
+    query.matches_any(&BTreeMap::new(), texts)
 }

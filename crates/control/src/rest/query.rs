@@ -257,8 +257,17 @@ impl From<OptionsQuery> for CallOptions {
 impl ListQuery {
     /// Whether something with these labels and texts is asked for.
     pub(super) fn matches(&self, labels: &BTreeMap<String, String>, texts: &[&str]) -> bool {
+        self.matches_any(labels, texts.iter().copied())
+    }
+
+    /// The same, of texts that are many.
+    pub(super) fn matches_any<'t>(
+        &self,
+        labels: &BTreeMap<String, String>,
+        mut texts: impl Iterator<Item = &'t str>,
+    ) -> bool {
         let has = |(key, value): &(String, String)| labels.get(key) == Some(value);
-        let says = |q: &String| texts.iter().any(|text| says_it(text, q));
+        let says = |q: &String| texts.any(|text| says_it(text, q));
         self.label.iter().all(has) && self.q.as_ref().is_none_or(says)
     }
 

@@ -27,8 +27,8 @@ pub(super) fn audit(plan: &ApplyPlan, actor: &Actor, now: Timestamp, id: Uuid) -
         from: actor.from.clone(),
         action: "apply".to_owned(),
         target: targets.join(" "),
-        before: Value::Object(before),
-        after: Value::Object(after),
+        before: Value::Object(before).into(),
+        after: Value::Object(after).into(),
         operation: Some(id),
     }
 }
