@@ -50,7 +50,7 @@ use uuid::Uuid;
 pub(crate) use commits::CommitCost;
 pub(crate) use error::CoreError;
 pub(crate) use idempotency::Idempotency;
-pub(crate) use memory::{Hub, Memory, Ran};
+pub(crate) use memory::{Group, Hub, Memory, Ran};
 pub(crate) use planes::Plane;
 pub(crate) use presence::{Held, Instance, Position, evidence};
 pub(crate) use records::{AuditRecord, InstanceRecord, TokenRecord};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ferryway_model::{Binding, Definition, Digest, Problem, Registry, Sealed};
 use moka::sync::Cache;
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
 /// Definitions that were used last, as what they say. Clones are handles to the same ones.
 #[derive(Clone, Debug)]
@@ -156,8 +156,8 @@ impl Contents {
         Some(definition)
     }
 
-    /// A definition as answers show it, without reading what it says.
-    pub(super) fn definition_fields(&self, digest: Digest) -> Option<Map<String, Value>> {
+    /// A definition as answers show it: as it is kept, nothing of it made anew.
+    pub(super) fn definition_json(&self, digest: Digest) -> Option<&RawValue> {
         match self.kept.get(&digest)? {
             Kept::Definition(bytes) => serde_json::from_slice(bytes).ok(),
             Kept::Binding(_) | Kept::Registry(_) => None,
@@ -215,8 +215,8 @@ mod tests {
         for digest in digests {
             let definition = contents.definition(digest).expect("is kept");
             assert_eq!(definition.digest, digest);
-            let fields = contents.definition_fields(digest).map(Value::Object);
-            assert_eq!(fields, Some(definition.content.to_value()));
+            let json = contents.definition_json(digest).map(|json| json!(json));
+            assert_eq!(json, Some(definition.content.to_value()));
             assert_eq!(contents.bytes(digest).as_deref(), Some(&*definition.bytes));
         }
     }

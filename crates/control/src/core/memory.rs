@@ -13,7 +13,7 @@ use ferryway_model::{
     ServiceEntry, VersionNumber, View,
 };
 use ferryway_store::{Key as StoreKey, Revision as StoreRevision};
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -137,9 +137,9 @@ impl Memory {
         self.contents.definition(digest)
     }
 
-    /// A definition as answers show it.
-    pub(crate) fn definition_fields(&self, digest: Digest) -> Option<Map<String, Value>> {
-        self.contents.definition_fields(digest)
+    /// A definition as answers show it: as it is stored.
+    pub(crate) fn definition_json(&self, digest: Digest) -> Option<&RawValue> {
+        self.contents.definition_json(digest)
     }
 
     /// A binding by digest.
@@ -189,7 +189,7 @@ impl Memory {
         let published = self
             .groups
             .iter()
-            .filter(|(_, group)| group.view.service(service).is_some());
+            .filter(|(_, group)| group.published.contains(service));
         published.map(|(name, _)| name.clone()).collect()
     }
 

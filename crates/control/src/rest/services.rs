@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use ferryway_api::body::ServiceBody;
 use ferryway_api::{ApiError, List, Service};
-use ferryway_model::{Definition, Name};
-use serde_json::{Map, Value, json};
+use ferryway_model::{Definition, Digest, Name};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::access::{Caller, Resource, Verb};
 use super::answer::{Answer, created, gone, shown, tagged};
@@ -18,6 +21,21 @@ use super::query::{ListQuery, Params};
 use super::sent::Sent;
 use super::url::Url;
 use crate::core::{Core, CoreError, IfMatch, Memory};
+
+/// A [`Service`] with a definition whose fields are written already.
+#[derive(Debug, Serialize)]
+struct Written<'m> {
+    title: &'m str,
+    description: &'m str,
+    labels: &'m BTreeMap<String, String>,
+    digest: Digest,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    versions: usize,
+    running_in: Vec<Name>,
+    #[serde(flatten)]
+    definition: BTreeMap<&'m str, &'m RawValue>,
+}
 
 /// The services of the hub, by name.
 #[utoipa::path(get, path = "/services", tag = "hub", params(ListQuery),
@@ -177,40 +195,36 @@ fn path(name: &Name) -> String {
     format!("/services/{name}")
 }
 
-fn read(core: &Core, name: &Name) -> Result<(Service, String), Failure> {
-    let found = core.read(|memory| Some((show(memory, name)?, memory.hub_etag(name)?)));
+fn read(core: &Core, name: &Name) -> Result<(Box<RawValue>, String), Failure> {
+    let found = core.read(|memory| {
+        let written = serde_json::value::to_raw_value(&show(memory, name)?).ok()?;
+        Some((written, memory.hub_etag(name)?))
+    });
     found.ok_or_else(|| no_service(name).into())
 }
 
 /// The service as callers set it.
 fn settable(memory: &Memory, name: &Name) -> Option<Value> {
-    let (mut fields, record) = (definition(memory, name)?, &memory.hub.get(name)?.record);
-    fields.insert("title".to_owned(), json!(record.meta.title));
-    fields.insert("description".to_owned(), json!(record.meta.description));
-    fields.insert("labels".to_owned(), json!(record.meta.labels));
-    Some(Value::Object(fields))
-}
-
-fn definition(memory: &Memory, name: &Name) -> Option<Map<String, Value>> {
-    memory.definition_fields(memory.hub.get(name)?.record.digest)
-}
-
-fn show(memory: &Memory, name: &Name) -> Option<Service> {
     let record = &memory.hub.get(name)?.record;
-    let versions = memory.versions.get(name).map_or(0, BTreeMap::len);
-    Some(Service {
-        title: record.meta.title.clone(),
-        description: record.meta.description.clone(),
-        labels: record.meta.labels.clone(),
-        digest: record.digest.to_string(),
+    let mut value: Value =
+        serde_json::from_str(memory.definition_json(record.digest)?.get()).ok()?;
+    value["title"] = json!(record.meta.title);
+    value["description"] = json!(record.meta.description);
+    value["labels"] = json!(record.meta.labels);
+    Some(value)
+}
+
+fn show<'m>(memory: &'m Memory, name: &Name) -> Option<Written<'m>> {
+    let record = &memory.hub.get(name)?.record;
+    Some(Written {
+        title: &record.meta.title,
+        description: &record.meta.description,
+        labels: &record.meta.labels,
+        digest: record.digest,
         created_at: record.created_at,
         updated_at: record.updated_at,
-        versions: u64::try_from(versions).unwrap_or(u64::MAX),
-        running_in: memory
-            .groups_of(name)
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
-        definition: definition(memory, name)?,
+        versions: memory.versions.get(name).map_or(0, BTreeMap::len),
+        running_in: memory.groups_of(name),
+        definition: serde_json::from_str(memory.definition_json(record.digest)?.get()).ok()?,
     })
 }

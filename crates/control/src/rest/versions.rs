@@ -3,14 +3,28 @@
 use std::collections::BTreeMap;
 
 use ferryway_api::{ApiError, List, Version};
-use ferryway_model::{Name, VersionNumber};
+use ferryway_model::{Digest, Name, VersionNumber};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::access::{Caller, Resource, Verb};
 use super::answer::{Answer, shown};
 use super::page::page;
 use super::query::{ListQuery, Params, bad_cursor};
 use super::url::Url;
-use crate::core::{Core, Memory};
+use crate::core::{Core, Group, Memory};
+
+/// A [`Version`] with a definition that is written already.
+#[derive(Debug, Serialize)]
+struct Written<'m> {
+    version: &'m str,
+    digest: Digest,
+    created_at: Timestamp,
+    created_by: &'m str,
+    running_in: Vec<&'m Name>,
+    definition: &'m RawValue,
+}
 
 /// The versions of a service, newest first. They stay when the service leaves the hub.
 #[utoipa::path(get, path = "/services/{service}/versions", tag = "hub", params(ListQuery),
@@ -59,9 +73,10 @@ pub(super) async fn get_version(
     params: Params,
 ) -> Answer {
     let allowed = caller.may(Verb::Read, Resource::Services, None)?;
-    let version = allowed
-        .core()
-        .read(|memory| show(memory, &service, &number));
+    let version = allowed.core().read(|memory| {
+        let version = show(memory, &service, &number)?;
+        serde_json::value::to_raw_value(&version).ok()
+    });
     let version = version
         .ok_or_else(|| ApiError::not_found(format!("{service} has no version {number:?}")))?;
     params.none()?;
@@ -76,22 +91,19 @@ fn known(core: &Core, service: &Name) -> Result<(), ApiError> {
     if known { Ok(()) } else { Err(message()) }
 }
 
-fn show(memory: &Memory, service: &Name, number: &VersionNumber) -> Option<Version> {
-    let version = memory.versions.get(service)?.get(number)?;
-    let runs = |group: &Name| {
-        let entry = memory
-            .groups
-            .get(group)
-            .and_then(|group| group.view.service(service));
+fn show<'m>(memory: &'m Memory, service: &Name, number: &VersionNumber) -> Option<Written<'m>> {
+    let (number, version) = memory.versions.get(service)?.get_key_value(number)?;
+    let runs = |group: &Group| {
+        let entry = group.view.service(service);
         entry.is_some_and(|entry| entry.version.as_ref() == Some(number))
     };
-    let groups = memory.groups.keys().filter(|group| runs(group));
-    Some(Version {
-        version: number.to_string(),
-        digest: version.digest.to_string(),
+    let groups = memory.groups.iter().filter(|(_, group)| runs(group));
+    Some(Written {
+        version: number.as_str(),
+        digest: version.digest,
         created_at: version.created_at,
-        created_by: version.created_by.clone(),
-        running_in: groups.map(ToString::to_string).collect(),
-        definition: memory.definition_fields(version.digest)?.into(),
+        created_by: &version.created_by,
+        running_in: groups.map(|(name, _)| name).collect(),
+        definition: memory.definition_json(version.digest)?,
     })
 }

@@ -255,3 +255,27 @@ async fn the_audit_says_who_did_what() {
         (&Value::Null, &Value::Null)
     );
 }
+
+/// Where answers are written without being made as what the API's crate calls them first, they are
+/// that all the same.
+#[tokio::test]
+async fn answers_are_what_the_client_reads() {
+    use ferryway_api::{AuditEntry, Compare, List, Matrix, Operation, Service, Version};
+
+    /// Nothing is missing, and nothing is there that is not read.
+    async fn check<T: serde::de::DeserializeOwned + serde::Serialize>(api: &Api, path: &str) {
+        let said = api.get(path).await.json();
+        let read: T = serde_json::from_value(said.clone()).expect("is read");
+        assert_eq!(json!(read), said, "{path}");
+    }
+
+    let api = Api::furnished().await;
+    check::<List<Service>>(&api, "/services").await;
+    check::<Service>(&api, "/services/httpbin").await;
+    check::<List<Version>>(&api, "/services/httpbin/versions").await;
+    check::<Version>(&api, "/services/httpbin/versions/1.0.0").await;
+    check::<List<Operation>>(&api, "/operations").await;
+    check::<List<AuditEntry>>(&api, "/audit").await;
+    check::<Matrix>(&api, "/matrix").await;
+    check::<Compare>(&api, "/compare?a=test&b=production").await;
+}
