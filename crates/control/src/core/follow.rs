@@ -139,12 +139,14 @@ pub(super) async fn load(
     }
     // Later pages may hold more than the first page's revision; the watch tells it again.
     memory.revision = first.unwrap_or(StoreRevision::ZERO);
+    let (mut memory, watch) = catch_up(store, blobs, memory, last).await?;
+    // Once all content is there: a head may have been listed before what it names was told.
     let all = memory.groups.iter().flat_map(|(name, group)| {
         let services = group.published.iter();
         services.map(|service| (service.clone(), name.clone()))
     });
     memory.reindex(all.collect());
-    catch_up(store, blobs, memory, last).await
+    Ok((memory, watch))
 }
 
 /// Takes in what was written while the store was listed: memory is of one moment then.
@@ -436,7 +438,9 @@ fn apply_commit(memory: &mut Memory, id: Uuid, record: Option<Box<CommitRecord>>
     }
     for record in history {
         let place = (record.group.clone(), record.service.clone());
-        let ran = memory.history.entry(place).or_default();
+        // Most services have run one thing in a group: a list grows to four at once.
+        let ran = memory.history.entry(place);
+        let ran = ran.or_insert_with(|| Vec::with_capacity(1));
         // A commit is written again when its operation ends; its history is the same then.
         if !ran.iter().rev().any(|ran| ran.operation == id) {
             ran.push(Ran {

@@ -106,6 +106,12 @@ pub(super) fn tree(root: Digest) -> Key {
     by_digest(TREES, root)
 }
 
+/// The digest in the key of content, of a bucket or of a tree.
+pub(super) fn digest(key: &Key) -> Option<Digest> {
+    let (_, hex) = key.as_str().split_once('/')?;
+    format!("blake3:{hex}").parse().ok()
+}
+
 fn by_digest(prefix: &str, digest: Digest) -> Key {
     let text = digest.to_string();
     let hex = text.rsplit(':').next().unwrap_or_default();

@@ -15,7 +15,7 @@
 //! A sweep whose control plane died stays open, which costs others a few writes, until the next one
 //! takes its place.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, HashSet};
 
 use ferryway_model::{Digest, View};
 use ferryway_store::{
@@ -59,36 +59,6 @@ impl Memory {
     pub(super) fn keeps_content(&self, digest: Digest) -> bool {
         !self.sweep.record.open && self.has_content(digest)
     }
-
-    /// The keys of all content, buckets and trees that something names.
-    fn named_content(&self) -> BTreeSet<StoreKey> {
-        let mut named = BTreeSet::new();
-        let mut name = |key: StoreKey| {
-            named.insert(key);
-        };
-        for group in self.groups.values() {
-            name(keys::tree(group.view.root()));
-            group
-                .view
-                .buckets()
-                .iter()
-                .for_each(|bucket| name(keys::bucket(bucket.digest())));
-            let content = group.view.entries().flat_map(|(_, entry)| entry.content());
-            content.for_each(|digest| name(keys::content(digest)));
-        }
-        name(keys::tree(View::empty().root()));
-        self.hub
-            .values()
-            .for_each(|hub| name(keys::content(hub.record.digest)));
-        let versions = self.versions.values().flat_map(|all| all.values());
-        versions.for_each(|version| name(keys::content(version.digest)));
-        let ran = self.history.values().flatten();
-        ran.filter_map(|ran| ran.record.state).for_each(|state| {
-            name(keys::content(state.definition));
-            name(keys::content(state.binding));
-        });
-        named
-    }
 }
 
 impl Core {
@@ -113,11 +83,9 @@ impl Core {
             self.holds(begun).await?;
             begun
         };
-        let named = self.read(Memory::named_content);
-        let unnamed: Vec<_> = stored
-            .into_iter()
-            .filter(|(key, _)| !named.contains(key))
-            .collect();
+        let named = self.named_content();
+        let mut unnamed = stored;
+        unnamed.retain(|(key, _)| keys::digest(key).is_some_and(|it| !named.contains(&it)));
         for batch in unnamed.chunks(BATCH) {
             self.delete_unwritten(batch.to_vec(), &key, begin).await?;
         }
@@ -135,6 +103,30 @@ impl Core {
             Err(StoreError::Conflict { .. }) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// The digests of all content, buckets and trees that something in memory names.
+    fn named_content(&self) -> HashSet<Digest> {
+        // Memory is held for no longer than it takes to copy; who waits for it may be a reader.
+        let (views, mut named) = self.read(|memory| {
+            let groups = memory.groups.values();
+            let views: Vec<View> = groups.map(|group| group.view.clone()).collect();
+            let hub = memory.hub.values().map(|hub| hub.record.digest);
+            let versions = memory.versions.values().flat_map(BTreeMap::values);
+            let states = memory.history.values().flatten();
+            let states = states.filter_map(|ran| ran.record.state);
+            let named: HashSet<Digest> = hub
+                .chain(versions.map(|version| version.digest))
+                .chain(states.flat_map(|state| [state.definition, state.binding]))
+                .collect();
+            (views, named)
+        });
+        for view in views.into_iter().chain([View::empty()]) {
+            named.insert(view.root());
+            named.extend(view.buckets().iter().map(|bucket| bucket.digest()));
+            named.extend(view.entries().flat_map(|(_, entry)| entry.content()));
+        }
+        named
     }
 
     /// Deletes what was not written again, for as long as this sweep is open.
