@@ -23,7 +23,7 @@ pub mod content;
 pub mod cpu;
 pub mod disk;
 pub mod load;
-mod machine;
+pub mod machine;
 pub mod metrics;
 mod report;
 pub mod stage;

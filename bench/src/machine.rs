@@ -23,7 +23,8 @@ pub(crate) fn hardware() -> String {
 }
 
 /// How busy the machine was in the last minute: processes that run or want to, on average.
-pub(crate) fn load() -> String {
+#[must_use]
+pub fn load() -> String {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').next().unwrap_or_default().to_owned()
 }

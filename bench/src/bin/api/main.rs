@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! api [--services N] [--groups N] [--agents N] [--operations N] [--requests N] [--syncs N]
-//!     [--restarts N] [--programs DIR] [--save]
+//!     [--restarts N] [--programs DIR] [--until FILE] [--save]
 //! ```
 //!
 //! The store is filled through the API: each service is published to the first group and synced to
@@ -13,6 +13,9 @@
 //! connected: syncs alone, one after another; then the reads, one after another over a connection
 //! that is kept, while [`background`] goes on. In the end the control plane is killed and started
 //! again on the same store, several times.
+//!
+//! All before the syncs takes minutes and only has to be there: with `--until` the run waits then for
+//! a file to be made, by whoever has a quiet machine from there on.
 //!
 //! A refusal, an instance that gets lost, or one that does not come to what it should run, ends the
 //! run.
@@ -45,8 +48,8 @@ struct Options {
     /// How many services there are, each in every group.
     #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = at_least_ten)]
     services: usize,
-    /// How many groups have them.
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u8).range(2..=32))]
+    /// How many groups have them: three are compared and read by name.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u8).range(3..=32))]
     groups: u8,
     /// How many instances are connected.
     #[arg(long, value_name = "N", default_value_t = 100)]
@@ -66,6 +69,10 @@ struct Options {
     /// Where the programs lie; by default beside this one.
     #[arg(long, value_name = "DIR")]
     programs: Option<PathBuf>,
+    /// Wait for this file before anything is timed that a busy machine would spoil: before the
+    /// syncs.
+    #[arg(long, value_name = "FILE")]
+    until: Option<PathBuf>,
     /// Keep the report as bench/results/api.md.
     #[arg(long)]
     save: bool,

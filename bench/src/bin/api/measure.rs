@@ -1,12 +1,13 @@
 //! A run, from the empty store to the last start on the full one.
 
+use std::path::Path;
 use std::time::Duration;
 
 use ferryway_bench::api::Api;
 use ferryway_bench::content::Content;
 use ferryway_bench::disk::Appends;
 use ferryway_bench::stage::{Control, Memory, Stage};
-use ferryway_bench::{Outcome, Times};
+use ferryway_bench::{Outcome, Times, machine};
 use ferryway_runtime::Tasks;
 use tokio::time::Instant;
 
@@ -22,6 +23,8 @@ use crate::syncs::{self, Syncs};
 #[derive(Debug)]
 pub(crate) struct Figures {
     pub(crate) filling: Duration,
+    /// The machine's load when the wait for a file was over, if there was one.
+    pub(crate) load_before: Option<String>,
     /// From the start of the first agent to the last that runs everything.
     pub(crate) arriving: Duration,
     /// One of the operations after the filling, on average, its PUT included.
@@ -68,6 +71,10 @@ pub(crate) async fn all(stage: &Stage, options: &Options) -> Outcome<Figures> {
     agents.settle().await?;
     note("so many more operations", &control)?;
 
+    let load_before = match &options.until {
+        None => None,
+        Some(file) => Some(made(file).await?),
+    };
     eprintln!("{} syncs", options.syncs);
     let appends = Appends::create(&stage.folder("disk")?)?;
     let mut alone = changer(ALONE).await?;
@@ -101,6 +108,7 @@ pub(crate) async fn all(stage: &Stage, options: &Options) -> Outcome<Figures> {
     tasks.stop(GRACE).await;
     Ok(Figures {
         filling,
+        load_before,
         arriving,
         operation,
         syncs,
@@ -111,6 +119,17 @@ pub(crate) async fn all(stage: &Stage, options: &Options) -> Outcome<Figures> {
     })
 }
 
+/// Waits for a file, for as long as it takes; says how busy the machine is then.
+async fn made(file: &Path) -> Outcome<String> {
+    eprintln!("waiting for {}", file.display());
+    while !file.try_exists()? {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(machine::load())
+}
+
+/// How often a file is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Routes of each service.
 pub(crate) const ROUTES_EACH: usize = 10;
 /// The services that the many operations are of.

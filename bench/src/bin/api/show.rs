@@ -29,6 +29,13 @@ pub(crate) fn preamble(options: &Options, file_system: &str) -> String {
 
 /// Adds what was measured.
 pub(crate) fn add(report: &mut Report, figures: &Figures) {
+    if let Some(load) = &figures.load_before {
+        report.paragraph(format!(
+            "The filling, the instances' arrival and the further operations came first, on a machine \
+             that did other things too; then the run waited until it was told that the machine is \
+             quiet. Its load over the last minute when the syncs began: {load}."
+        ));
+    }
     report.heading("Reads");
     report.paragraph(format!(
         "One after another over a connection that is kept, from sending the request to the last \
