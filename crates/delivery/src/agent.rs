@@ -13,7 +13,7 @@ use std::sync::Arc;
 use ferryway_model::Name;
 use ferryway_proto::{Position, Source};
 use ferryway_runtime::{Random, Stop, Tasks};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::candidate::Installer;
 use crate::disk::{Export, Identity, InstanceDisk, Opened};
@@ -34,6 +34,8 @@ pub struct Agent<I> {
     disk: Option<Arc<InstanceDisk>>,
     installer: Arc<I>,
     status: watch::Sender<AgentStatus>,
+    /// Views that come from a file while it runs: those who send them, and where they arrive.
+    files: (mpsc::Sender<Export>, mpsc::Receiver<Export>),
     tasks: Tasks,
 }
 
@@ -204,6 +206,8 @@ impl<I: Installer> Agent<I> {
             disk,
             installer,
             status: watch::Sender::new(status),
+            // One at a time: whoever reads files reads the next when this one is taken.
+            files: mpsc::channel(1),
             tasks: tasks.child("agent"),
         })
     }
@@ -221,6 +225,13 @@ impl<I: Installer> Agent<I> {
         self.status.subscribe()
     }
 
+    /// Takes views from a file while the agent runs. For an instance without a control plane: one
+    /// that has one would be told to go back.
+    #[must_use]
+    pub fn files(&self) -> mpsc::Sender<Export> {
+        self.files.0.clone()
+    }
+
     /// Installs what the instance starts from, keeps to its control plane, and installs what that
     /// sends, until `stop`. Returns when everything is on the disk.
     pub async fn run(self, stop: Stop) {
@@ -232,9 +243,10 @@ impl<I: Installer> Agent<I> {
             disk,
             installer,
             status,
+            files: (_, files),
             tasks,
         } = self;
-        let driver = Driver::new(session, controls, disk, installer, status, tasks);
+        let driver = Driver::new(session, controls, disk, installer, status, files, tasks);
         driver.run(saved, content, stop).await;
     }
 }

@@ -212,6 +212,7 @@ impl Session {
             Event::Durable { record, position } => self.durable(record, position),
             Event::Unkept => self.unkept(),
             Event::Checked { position, faults } => self.checked(position, faults),
+            Event::Replaced { view, content } => self.replaced(view, content),
             Event::Tick => self.tick(now),
         }
         self.advance();

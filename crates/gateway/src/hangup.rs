@@ -1,4 +1,5 @@
-//! SIGHUP: the log level is read again. Nothing else can change while the program runs.
+//! SIGHUP: the log level is read again, as the file of `--static` is (`view_file`). Nothing else can
+//! change while the program runs.
 
 use std::env;
 

@@ -14,7 +14,7 @@ use ferryway_proto::limits::LABEL_BYTES_MAX;
 use ferryway_proxy::{
     Limits, LiveTable, Metrics, Prober, Settings as ProxySettings, Table, Workers,
 };
-use ferryway_runtime::{Clock, Random, Tasks};
+use ferryway_runtime::{Clock, Random, Tasks, signals};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -23,7 +23,7 @@ use crate::keep::{KeepAlone, KeepOnDisk};
 use crate::phase::{Phase, Phases};
 use crate::settings::{Basis, Settings, whole};
 use crate::status::{self, BUILD, Pages, Who};
-use crate::view_file;
+use crate::view_file::{self, Reread};
 
 /// A gateway instance: what runs from the start, whether clients are served or not.
 #[derive(Debug)]
@@ -92,6 +92,15 @@ impl Instance {
         )
         .map_err(|error| format!("--control: {}", whole(&error)))?;
         let status = agent.status();
+        if let Basis::File { file, .. } = &settings.basis {
+            let hangup = signals::hangup().map_err(|error| no_signals(&error))?;
+            let reread = Reread {
+                file: file.clone(),
+                group: who.group.clone(),
+                agent: agent.files(),
+            };
+            tasks.spawn("view file", |stop| reread.run(hangup, stop));
+        }
         tasks.spawn("agent", |stop| agent.run(stop));
         Ok(Self {
             phases: Phases::new(),
@@ -251,6 +260,10 @@ fn hostname() -> String {
         .into_owned();
     name.truncate(name.floor_char_boundary(LABEL_BYTES_MAX));
     name
+}
+
+fn no_signals(error: &io::Error) -> String {
+    format!("cannot wait for signals: {error}")
 }
 
 fn unopened(dir: &Path, error: &DiskError) -> String {

@@ -61,7 +61,7 @@ struct Flags {
     #[arg(long, value_name = "TIME", default_value = "5s")]
     drain_delay: Span,
     /// Serve the group's view from this file, without a control plane: documents as `ferryway dump
-    /// --group` writes them. Read once, at the start.
+    /// --group` writes them. Read again on SIGHUP.
     #[arg(long = "static", value_name = "FILE", id = "static")]
     from_file: Option<PathBuf>,
     /// What is logged: error, warn, info, debug, trace, or a filter in tracing's syntax. Read again

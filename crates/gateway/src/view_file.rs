@@ -5,10 +5,11 @@
 //! first before, so all that a plan would say is said here, each problem with its line: what cannot
 //! be read, what names nothing, routes that nothing would tell apart.
 //!
-//! A file is read once, at the start: a gateway has no way to take another view than its control
-//! plane's, and where there is none a restart is as quick.
+//! A file is read at the start, and again on SIGHUP: what changed in it changes as if a control plane
+//! had sent it, and where something is wrong with it the former view serves on.
 
 mod documents;
+mod reread;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -20,6 +21,7 @@ use ferryway_model::Name;
 use serde_json::value::RawValue;
 
 use crate::settings::whole;
+pub(crate) use reread::Reread;
 
 /// Reads a view, of this group where the file may have several.
 ///

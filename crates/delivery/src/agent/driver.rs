@@ -9,14 +9,14 @@ use ferryway_proto::{Fault, Stage};
 use ferryway_runtime::{Stop, Tasks};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::AgentStatus;
 use super::connection::{Connection, DialError, fetch};
 use super::dial::Controls;
 use crate::candidate::{Candidate, Installer, Outcome};
-use crate::disk::InstanceDisk;
+use crate::disk::{Export, InstanceDisk};
 use crate::keeper::{Keeper, Written};
 use crate::load::Content;
 use crate::session::{Action, Event, Saved, Session};
@@ -39,6 +39,7 @@ pub(super) struct Driver<I> {
     checking: FuturesUnordered<Pin<Box<dyn Future<Output = Event> + Send>>>,
     fetching: Option<oneshot::Receiver<Event>>,
     status: watch::Sender<AgentStatus>,
+    files: mpsc::Receiver<Export>,
     tasks: Tasks,
 }
 
@@ -63,6 +64,7 @@ impl<I: Installer> Driver<I> {
         disk: Option<Arc<InstanceDisk>>,
         installer: Arc<I>,
         status: watch::Sender<AgentStatus>,
+        files: mpsc::Receiver<Export>,
         tasks: Tasks,
     ) -> Self {
         let link = if controls.endpoints.is_empty() {
@@ -89,6 +91,7 @@ impl<I: Installer> Driver<I> {
             checking: FuturesUnordered::new(),
             fetching: None,
             status,
+            files,
             tasks,
         }
     }
@@ -132,6 +135,7 @@ impl<I: Installer> Driver<I> {
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                 Some(Event::Tick)
             }
+            Some(export) = self.files.recv() => replaced(export),
             event = link_event(&mut self.link) => self.linked(event),
         }
     }
@@ -292,6 +296,12 @@ async fn link_event(link: &mut Link) -> LinkEvent {
         Link::Dialling(dialling) => LinkEvent::Dialled(dialling.await.map(Box::new)),
         Link::Open(connection) => LinkEvent::Stream(connection.next().await),
     }
+}
+
+fn replaced(export: Export) -> Option<Event> {
+    let (saved, content) = export.into_saved();
+    let view = saved.desired?.view;
+    Some(Event::Replaced { view, content })
 }
 
 async fn installed(installing: &mut Option<Installing>) -> Outcome {

@@ -219,6 +219,24 @@ impl Session {
         });
     }
 
+    /// A file says what is desired now. It has no history, so its revisions are counted here.
+    pub(super) fn replaced(&mut self, view: View, content: Content) {
+        let Some(ours) = self.desired_at.filter(|_| view != self.desired) else {
+            return;
+        };
+        let position = Position {
+            revision: ours.revision.next(),
+            root: view.root(),
+            ..ours
+        };
+        let keys = changed_keys(&self.desired.changes_to(&view));
+        self.take(Step {
+            keys: Some(keys),
+            content,
+            ..Step::new(position, view, Occasion::Sent(Cause::Reconcile))
+        });
+    }
+
     /// Whether there is no room for a step of about this many bytes. For one there always is.
     fn is_full(&self, size: usize) -> bool {
         let waiting = self.queue.iter();

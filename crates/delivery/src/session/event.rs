@@ -49,6 +49,13 @@ pub enum Event {
         /// What fails.
         faults: Vec<Fault>,
     },
+    /// What the instance shall run instead: a file that it serves from says something else now.
+    Replaced {
+        /// All of it.
+        view: View,
+        /// The content of the view.
+        content: Content,
+    },
     /// Time has passed.
     Tick,
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use ferryway_testkit::{Signal, curl};
+use ferryway_testkit::{Signal, curl, eventually};
 
 use crate::setup::{PATIENCE, Setup};
 
@@ -60,6 +60,55 @@ fn without_a_folder_it_keeps_nothing() {
     program.signal(Signal::TERM);
     assert_eq!(program.wait_exit(PATIENCE).code(), Some(0));
     assert!(!fs::exists(setup.path("data")).unwrap());
+}
+
+#[test]
+fn on_sighup_the_file_is_read_again() {
+    let setup = Setup::new();
+    let file = setup.path("view.yaml");
+    fs::write(&file, VIEW).unwrap();
+    let mut program = setup.start_and_wait(&["--static", &file]);
+    program.wait_for_http(&setup.url("/readyz"), PATIENCE);
+    let status = |path: &str| curl([format!("http://127.0.0.1:{}{path}", setup.http)]).status;
+    let serves = |path: &'static str, code: u16| {
+        eventually(PATIENCE, path, || (status(path) == code).then_some(()));
+    };
+    serves("/web", 502);
+
+    fs::write(&file, VIEW.replace("[/web]", "[/other]")).unwrap();
+    program.signal(Signal::HUP);
+    serves("/other", 502);
+    assert_eq!(status("/web"), 404);
+
+    // What is wrong is named with its line, and changes nothing.
+    fs::write(&file, VIEW.replace("paths", "pathz")).unwrap();
+    program.signal(Signal::HUP);
+    let said = eventually(PATIENCE, "a complaint", || {
+        let log = program.stderr();
+        log.contains("the view stays as it was").then_some(log)
+    });
+    assert!(said.contains("view.yaml:13"), "{said}");
+    fs::write(&file, VIEW.replace("production", "test")).unwrap();
+    program.signal(Signal::HUP);
+    eventually(PATIENCE, "another complaint", || {
+        let log = program.stderr();
+        log.contains("nothing here is of the gateway group production")
+            .then_some(())
+    });
+    assert_eq!(status("/other"), 502);
+
+    // A service that no document has any more is gone.
+    fs::write(
+        &file,
+        "kind: gateway_group
+name: production
+",
+    )
+    .unwrap();
+    program.signal(Signal::HUP);
+    serves("/other", 404);
+    program.signal(Signal::TERM);
+    assert_eq!(program.wait_exit(PATIENCE).code(), Some(0));
 }
 
 #[test]
