@@ -9,7 +9,7 @@ use crate::binding::Binding;
 use crate::definition::{Definition, Route, Sealed};
 use crate::host::HostPattern;
 use crate::name::Name;
-use crate::path::{PathPattern, Segment};
+use crate::path::{End, PathPattern, Segment};
 use crate::predicate::Predicate;
 
 /// Who claims which place in a group: (host, path without parameter names), of its enabled services.
@@ -282,13 +282,16 @@ fn places(claimant: &Claimant) -> impl Iterator<Item = (Place, usize, usize)> {
         paths.map(move |(path, pattern)| (number, path, pattern))
     });
     paths.flat_map(move |(route, path, pattern)| {
-        let shape: Box<str> = shape(&pattern.under(&definition.content.base_path)).into();
-        let place = move |host| Place {
-            host,
-            shape: shape.clone(),
-        };
-        let hosts = hosts.clone().into_iter();
-        hosts.map(move |host| (place(host), route, path))
+        let under = pattern.under(&definition.content.base_path);
+        let shapes: Vec<Box<str>> = under.map(|pattern| shape(&pattern).into()).collect();
+        let places = hosts.clone().into_iter().flat_map(move |host| {
+            let shapes = shapes.clone().into_iter();
+            shapes.map(move |shape| Place {
+                host: host.clone(),
+                shape,
+            })
+        });
+        places.map(move |place| (place, route, path))
     })
 }
 
@@ -303,9 +306,12 @@ fn shape(pattern: &PathPattern) -> String {
             Segment::Parameter(_) => shape.push_str("/{}"),
         }
     }
-    if pattern.is_prefix() {
-        shape.push_str("/*");
-    }
+    shape.push_str(match pattern.end() {
+        End::Here => "",
+        End::Below => "/*",
+        // No literal has a star.
+        End::Bare => "*",
+    });
     shape
 }
 
@@ -382,6 +388,35 @@ mod tests {
             (&path(&["/a"]), &["k.x.io"]),
             false,
         );
+    }
+
+    /// The base path alone is the path `/` of a service, and a less specific one of its `/*`.
+    #[test]
+    fn base_paths_alone() {
+        let based = |base: &str, path: &str| {
+            let route = json!({"name": "r", "paths": [path]});
+            let body = json!({"name": "s", "base_path": base, "routes": [route]});
+            let definition = Definition::parse(&body, None).unwrap_or_else(|p| panic!("{p:?}"));
+            Claimant {
+                definition: Arc::new(definition),
+                hosts: Vec::new(),
+            }
+        };
+        let name = |text: &str| text.parse::<Name>().expect("is a name");
+        for (a, b, expect) in [
+            (("/api", "/"), ("", "/api"), true),
+            (("/api", "/*"), ("", "/api"), false),
+            (("/api", "/*"), ("/api", "/*"), true),
+            (("/api", "/*"), ("/api", "/"), false),
+            (("/api", "/a/*"), ("/api", "/a"), false),
+            (("/api", "/"), ("", "/api/"), true),
+        ] {
+            let mut index = RouteIndex::default();
+            index.put(&name("a"), &based(a.0, a.1));
+            let changed = BTreeMap::from([(name("b"), Some(based(b.0, b.1)))]);
+            let found = index.conflicts(&changed);
+            assert_eq!(!found.is_empty(), expect, "{a:?} {b:?} {found:?}");
+        }
     }
 
     #[test]

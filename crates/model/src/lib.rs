@@ -44,7 +44,7 @@ pub use json::{canonical as canonical_json, parse as parse_json};
 pub use meta::Meta;
 pub use name::{InvalidName, Name, VersionNumber};
 pub use normal::{BadPath, normal_path};
-pub use path::{BasePath, InvalidBasePath, InvalidPath, PathPattern, Segment};
+pub use path::{BasePath, End, InvalidBasePath, InvalidPath, PathPattern, Segment};
 pub use predicate::{Op, Pattern, Predicate, Source};
 pub use problem::{Class, Code, Problem, Severity};
 pub use registry::{DnsQuery, Registry};

@@ -13,7 +13,19 @@ use crate::normal::{BadPath, normal_path};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PathPattern {
     segments: Box<[Segment]>,
-    prefix: bool,
+    end: End,
+}
+
+/// What a [`PathPattern`] matches after its segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum End {
+    /// Nothing more.
+    Here,
+    /// Nothing more, and less specific than what ends there by itself: a service's base path alone,
+    /// where the service has `/*`. No text is read as one.
+    Bare,
+    /// Everything below: `/*`.
+    Below,
 }
 
 /// One segment of a [`PathPattern`].
@@ -68,22 +80,39 @@ impl PathPattern {
     /// Whether it ends with `/*` and matches everything below.
     #[must_use]
     pub fn is_prefix(&self) -> bool {
-        self.prefix
+        self.end == End::Below
     }
 
-    /// The pattern with `base` before it.
+    /// How it ends.
     #[must_use]
-    pub fn under(&self, base: &BasePath) -> Self {
-        let literals = base
-            .0
-            .split('/')
-            .skip(1)
-            .map(|text| Segment::Literal(text.into()));
-        let segments = literals.chain(self.segments.iter().cloned()).collect();
-        Self {
-            segments,
-            prefix: self.prefix,
-        }
+    pub fn end(&self) -> End {
+        self.end
+    }
+
+    /// The patterns of whole request paths that this one is, in a service with this base path. The
+    /// base path alone is the service's `/`: what is left of it when it is taken off is nothing, and
+    /// goes upstream as `/`. So a service with `/` or `/*` answers there too.
+    pub fn under(&self, base: &BasePath) -> impl Iterator<Item = Self> + use<> {
+        let literals = || {
+            let parts = base.0.split('/').skip(1);
+            parts.map(|text| Segment::Literal(text.into()))
+        };
+        let segments = literals().chain(self.segments.iter().cloned());
+        let whole = Self {
+            segments: segments.collect(),
+            end: self.end,
+        };
+        let bare = match (&*self.segments, self.end) {
+            _ if base.0.is_empty() => None,
+            ([Segment::Literal(empty)], End::Here) if empty.is_empty() => Some(End::Here),
+            ([], End::Below) => Some(End::Bare),
+            _ => None,
+        };
+        let bare = bare.map(|end| Self {
+            segments: literals().collect(),
+            end,
+        });
+        std::iter::once(whole).chain(bare)
     }
 
     /// Whether a path in normal form is one of this pattern's. The router has a faster way; this is
@@ -94,7 +123,7 @@ impl PathPattern {
             return false;
         };
         let parts: Vec<&str> = rest.split('/').collect();
-        let long_enough = if self.prefix {
+        let long_enough = if self.is_prefix() {
             parts.len() > self.segments.len()
         } else {
             parts.len() == self.segments.len()
@@ -142,7 +171,7 @@ impl FromStr for PathPattern {
         }
         Ok(Self {
             segments: segments.into(),
-            prefix,
+            end: if prefix { End::Below } else { End::Here },
         })
     }
 }
@@ -180,7 +209,7 @@ impl fmt::Display for PathPattern {
                 Segment::Parameter(name) => write!(f, "/{{{name}}}")?,
             }
         }
-        if self.prefix {
+        if self.is_prefix() {
             f.write_str("/*")
         } else {
             Ok(())
@@ -194,6 +223,9 @@ pub enum InvalidBasePath {
     /// It is no path of literals.
     #[error("{0}")]
     Path(#[from] InvalidPath),
+    /// A query or fragment.
+    #[error("has a '?' or '#'; it is a path alone")]
+    Query,
     /// It ends with `/`.
     #[error("must not end with '/'")]
     Slash,
@@ -219,6 +251,9 @@ impl FromStr for BasePath {
         }
         if text.contains(['{', '}', '*']) {
             return Err(InvalidBasePath::Pattern);
+        }
+        if text.contains(['?', '#']) {
+            return Err(InvalidBasePath::Query);
         }
         text.parse::<PathPattern>()?;
         if text.ends_with('/') {
@@ -305,16 +340,25 @@ mod tests {
     #[test]
     fn base_paths() {
         let base: BasePath = "/v1/x".parse().expect("is a base path");
-        let under = |text: &str| {
-            text.parse::<PathPattern>()
-                .expect("is a path")
-                .under(&base)
-                .to_string()
-        };
-        assert_eq!(
-            (under("/"), under("/*"), under("/{a}")),
-            ("/v1/x/".into(), "/v1/x/*".into(), "/v1/x/{a}".into())
-        );
+        for (path, base, expect) in [
+            ("/", &base, "/v1/x/ Here, /v1/x Here"),
+            ("/*", &base, "/v1/x/* Below, /v1/x Bare"),
+            ("/{a}", &base, "/v1/x/{a} Here"),
+            ("/a/*", &base, "/v1/x/a/* Below"),
+            ("/a/", &base, "/v1/x/a/ Here"),
+            ("//", &base, "/v1/x// Here"),
+            ("/", &BasePath::default(), "/ Here"),
+            ("/*", &BasePath::default(), "/* Below"),
+        ] {
+            let path: PathPattern = path.parse().expect("is a path");
+            let under = path.under(base);
+            let under: Vec<_> = under.map(|it| format!("{it} {:?}", it.end())).collect();
+            assert_eq!(under.join(", "), expect);
+        }
+        let star: PathPattern = "/*".parse().expect("is a path");
+        let matching = |path: &str| star.under(&base).any(|it| it.matches(path));
+        assert!(matching("/v1/x") && matching("/v1/x/") && matching("/v1/x/a"));
+        assert!(!matching("/v1/xa") && !matching("/v1"));
         for bad in ["/", "v1", "/v1/", "/{a}", "/*"] {
             assert!(bad.parse::<BasePath>().is_err(), "{bad}");
         }

@@ -21,6 +21,8 @@ pub(crate) struct Level<T>(Heads<Node<T>>);
 struct Node<T> {
     /// Of the pattern that is the head: `/users`.
     exact: Leaf<T>,
+    /// Of the base path that is the head, of services with `/*`.
+    bare: Leaf<T>,
     /// Of those that go on with a parameter: `/users/{id}`, `/users/{id}/files/*`.
     tails: Tails<T>,
     /// Of the pattern that goes on with a star: `/users/*`.
@@ -62,7 +64,8 @@ impl<T: Clone> Level<T> {
 impl<T: Clone> Node<T> {
     fn find<'t>(&'t self, rest: &str, search: &mut Search<'_, 't>) -> Option<&'t T> {
         if rest.is_empty() {
-            return search.first(&self.exact);
+            let exact = search.first(&self.exact);
+            return exact.or_else(|| search.first(&self.bare));
         }
         let tail = self.tails.find(rest, search);
         tail.or_else(|| search.first(&self.below))
@@ -73,6 +76,7 @@ impl<T: Clone> Node<T> {
         for Edit { shape, comes } in edits {
             match shape.tail() {
                 Tail::End => self.exact.edit(service, comes.as_ref()),
+                Tail::Bare => self.bare.edit(service, comes.as_ref()),
                 Tail::Star => self.below.edit(service, comes.as_ref()),
                 Tail::Parameter(shape) => tails.push(Edit {
                     shape,
@@ -96,6 +100,7 @@ impl<T> Default for Node<T> {
     fn default() -> Self {
         Self {
             exact: Leaf::default(),
+            bare: Leaf::default(),
             tails: Tails::default(),
             below: Leaf::default(),
         }
@@ -110,7 +115,8 @@ impl<T: Clone> Vacant for Level<T> {
 
 impl<T: Clone> Vacant for Node<T> {
     fn is_vacant(&self) -> bool {
-        self.exact.is_vacant() && self.tails.is_vacant() && self.below.is_vacant()
+        let leaves = [&self.exact, &self.bare, &self.below];
+        leaves.iter().all(|leaf| leaf.is_vacant()) && self.tails.is_vacant()
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::cmp::{Ordering, Reverse};
 
-use ferryway_model::{HostName, HostPattern, Name, Segment};
+use ferryway_model::{End, HostName, HostPattern, Name, Segment};
 
 use crate::shape::Shape;
 
@@ -36,11 +36,12 @@ pub(crate) struct Standing<'r> {
     pub(crate) route: &'r Name,
 }
 
-/// One step of a shape. A literal goes before a parameter, a parameter before `*`. The other
-/// differences never decide between two that match the same path.
+/// One step of a shape. A literal goes before a parameter, a parameter before `*`; and what ends goes
+/// before what ends there as a base path alone. The other differences never decide between two that match the same path.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Step<'p> {
     End,
+    Bare,
     Literal(&'p str),
     Parameter,
     Star,
@@ -81,10 +82,10 @@ fn steps(shape: Shape<'_>) -> impl Iterator<Item = Step<'_>> {
         Segment::Literal(text) => Step::Literal(text),
         Segment::Parameter(_) => Step::Parameter,
     });
-    let last = if shape.is_prefix() {
-        Step::Star
-    } else {
-        Step::End
+    let last = match shape.end() {
+        End::Here => Step::End,
+        End::Bare => Step::Bare,
+        End::Below => Step::Star,
     };
     segments.chain([last])
 }

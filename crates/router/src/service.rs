@@ -42,7 +42,11 @@ impl<T> ServiceRoutes<T> {
         let base = &definition.base_path;
         let routes = definition.routes.iter().map(|route| RouteSpec {
             name: route.name.clone(),
-            paths: route.paths.iter().map(|path| path.under(base)).collect(),
+            paths: route
+                .paths
+                .iter()
+                .flat_map(|path| path.under(base))
+                .collect(),
             methods: route.methods.clone(),
             priority: route.priority,
             predicates: route.predicates.clone(),

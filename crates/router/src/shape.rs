@@ -1,13 +1,13 @@
 //! The shape of a path pattern: the pattern, or what follows a part of it, but for the names of its
 //! parameters.
 
-use ferryway_model::{PathPattern, Segment};
+use ferryway_model::{End, PathPattern, Segment};
 
-/// Segments, and whether `/*` follows them. Two patterns of one shape match the same paths.
+/// Segments, and what follows them. Two patterns of one shape match the same paths.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape<'p> {
     segments: &'p [Segment],
-    prefix: bool,
+    end: End,
 }
 
 /// What follows a pattern's literal head.
@@ -15,6 +15,8 @@ pub(crate) struct Shape<'p> {
 pub(crate) enum Tail<'p> {
     /// Nothing: the pattern is the head.
     End,
+    /// Nothing: the pattern is the head, less specifically.
+    Bare,
     /// `/*` alone.
     Star,
     /// A parameter first.
@@ -22,20 +24,20 @@ pub(crate) enum Tail<'p> {
 }
 
 impl<'p> Shape<'p> {
-    pub(crate) fn new(segments: &'p [Segment], prefix: bool) -> Self {
-        Self { segments, prefix }
+    pub(crate) fn new(segments: &'p [Segment], end: End) -> Self {
+        Self { segments, end }
     }
 
     pub(crate) fn of(pattern: &'p PathPattern) -> Self {
-        Self::new(pattern.segments(), pattern.is_prefix())
+        Self::new(pattern.segments(), pattern.end())
     }
 
     pub(crate) fn segments(self) -> &'p [Segment] {
         self.segments
     }
 
-    pub(crate) fn is_prefix(self) -> bool {
-        self.prefix
+    pub(crate) fn end(self) -> End {
+        self.end
     }
 
     /// The leading literal segments.
@@ -47,16 +49,17 @@ impl<'p> Shape<'p> {
 
     /// What follows the head.
     pub(crate) fn tail(self) -> Tail<'p> {
-        match (self.after(self.head().len()), self.prefix) {
+        match (self.after(self.head().len()), self.end) {
             (rest, _) if !rest.segments.is_empty() => Tail::Parameter(rest),
-            (_, false) => Tail::End,
-            (_, true) => Tail::Star,
+            (_, End::Here) => Tail::End,
+            (_, End::Bare) => Tail::Bare,
+            (_, End::Below) => Tail::Star,
         }
     }
 
     /// The shape without its first `len` segments.
     pub(crate) fn after(self, len: usize) -> Self {
-        Self::new(&self.segments[len..], self.prefix)
+        Self::new(&self.segments[len..], self.end)
     }
 
     /// Whether it matches a path, or what is left of one: `/` before each segment.
@@ -76,7 +79,7 @@ impl<'p> Shape<'p> {
             }
             rest = &after[end..];
         }
-        rest.is_empty() != self.prefix
+        rest.is_empty() != (self.end == End::Below)
     }
 
     /// Whether some path is matched by both. Says yes too often rather than too seldom.
@@ -86,7 +89,7 @@ impl<'p> Shape<'p> {
         } else {
             (other, self)
         };
-        let lengths = short.segments.len() == long.segments.len() || short.prefix;
+        let lengths = short.segments.len() == long.segments.len() || short.end == End::Below;
         let meet = |(a, b): (&Segment, &Segment)| match (a, b) {
             (Segment::Literal(a), Segment::Literal(b)) => a == b,
             (Segment::Parameter(_), _) | (_, Segment::Parameter(_)) => true,

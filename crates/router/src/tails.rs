@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use ferryway_model::{Name, Segment};
+use ferryway_model::{End, Name, Segment};
 
 use crate::leaf::{Edit, Leaf, Search};
 use crate::level::Level;
@@ -38,7 +38,7 @@ pub(crate) struct Few<T> {
 #[derive(Clone, Debug)]
 struct Item<T> {
     segments: Arc<[Segment]>,
-    prefix: bool,
+    end: End,
     leaf: Leaf<T>,
 }
 
@@ -129,7 +129,7 @@ impl<T: Clone> Few<T> {
             let order = indexed().filter(|(_, other)| meet(other)).map(|(n, _)| n);
             // A router holds no star beside a parameter. What else it refuses is no reason to fail.
             let held = match &mut router {
-                Some(router) if !item.prefix => {
+                Some(router) if item.end != End::Below => {
                     let order: Order = order.collect();
                     router.insert(route_text(&item.segments), order).is_ok()
                 }
@@ -163,13 +163,13 @@ impl<T: Clone> Item<T> {
     fn new(shape: Shape<'_>) -> Self {
         Self {
             segments: shape.segments().into(),
-            prefix: shape.is_prefix(),
+            end: shape.end(),
             leaf: Leaf::default(),
         }
     }
 
     fn shape(&self) -> Shape<'_> {
-        Shape::new(&self.segments, self.prefix)
+        Shape::new(&self.segments, self.end)
     }
 
     fn as_edits(&self) -> impl Iterator<Item = Edit<'_, T>> {

@@ -4,7 +4,9 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use ferryway_model::{HostPattern, Name, Op, PathPattern, Predicate, Segment, Source};
+use ferryway_model::{
+    BasePath, End, HostPattern, Name, Op, PathPattern, Predicate, Segment, Source,
+};
 use ferryway_router::{Change, Found, RequestHead, RouteSpec, RouteTable, ServiceRoutes};
 use http::{HeaderMap, Method};
 use proptest::prelude::*;
@@ -45,7 +47,9 @@ fn path_order(path: &PathPattern) -> Vec<u8> {
         Segment::Literal(_) => 0,
         Segment::Parameter(_) => 1,
     });
-    segments.chain(path.is_prefix().then_some(2)).collect()
+    // A base path alone is matched by the `/*` below it.
+    let open = path.end() != End::Here;
+    segments.chain(open.then_some(2)).collect()
 }
 
 fn predicates_hold(route: &RouteSpec<u32>, request: &Request) -> bool {
@@ -182,7 +186,7 @@ fn path() -> impl Strategy<Value = PathPattern> {
         prop::collection::vec(segment(), 0..4),
         any::<bool>(),
     );
-    segments.prop_map(|(parameter, segments, star)| {
+    let path = segments.prop_map(|(parameter, segments, star)| {
         let mut text = String::new();
         let first = parameter.then_some("{p}");
         for (n, segment) in first.into_iter().chain(segments).enumerate() {
@@ -193,7 +197,16 @@ fn path() -> impl Strategy<Value = PathPattern> {
             text += "/*";
         }
         text.parse().expect("is a path")
-    })
+    });
+    let bare = select(vec!["/a", "/a/b", "/b", "/longer-than-8"]).prop_map(bare);
+    prop_oneof![9 => path, 1 => bare]
+}
+
+/// A base path alone, as a service with `/*` has it.
+fn bare(base: &str) -> PathPattern {
+    let base: BasePath = base.parse().expect("is a base path");
+    let star: PathPattern = "/*".parse().expect("is a path");
+    star.under(&base).nth(1).expect("is matched too")
 }
 
 fn methods() -> impl Strategy<Value = Vec<Method>> {

@@ -66,6 +66,50 @@ fn the_host_decides_before_the_path() {
     );
 }
 
+/// It is taken off before the request goes upstream, and an empty rest is `/`.
+#[test]
+fn the_base_path_alone_is_the_root_of_its_service() {
+    let star = "a: /* base:/api";
+    check_all(
+        star,
+        &[
+            ("GET /api", "a"),
+            ("GET /api/", "a"),
+            ("GET /api/x", "a"),
+            ("GET /apix", "404"),
+            ("GET /", "404"),
+        ],
+    );
+    check_all(
+        "a: / base:/api",
+        &[("GET /api", "a"), ("GET /api/", "a"), ("GET /api/x", "404")],
+    );
+    check("a: /files/* base:/api", "GET /api/files", "404");
+    check("a: /files/* base:/api", "GET /api", "404");
+    // What ends there by itself is more specific; a parameter and a star are less.
+    let others = "a: GET /* base:/api\nb: GET /{p}\nc: /*\nd: POST /api";
+    check_all(
+        others,
+        &[
+            ("GET /api", "a"),
+            ("POST /api", "d"),
+            ("PUT /api", "c"),
+            ("GET /b", "b"),
+        ],
+    );
+    check("a: /* base:/api +5\nb: /api", "GET /api", "b");
+    let both = "a/root: GET / base:/api\na/all: /* base:/api";
+    check_all(
+        both,
+        &[
+            ("GET /api", "a/root"),
+            ("POST /api", "a/all"),
+            ("GET /api/", "a/root"),
+            ("GET /api/x", "a/all"),
+        ],
+    );
+}
+
 #[test]
 fn a_literal_beats_a_parameter_and_a_parameter_a_star() {
     let routes = "star: /users/*\nparam: /users/{id}\nlit: /users/me\nall: /*";

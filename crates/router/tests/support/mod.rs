@@ -13,26 +13,31 @@ pub(crate) fn table(lines: &str) -> RouteTable<String> {
 }
 
 /// The services of lines such as `a/one: GET,PUT k.x.io,*.y.io/users/{id} +5 header:x=1`: service
-/// and route (`r` if left out), methods, hosts, path, priority, predicates. Only the first and the
-/// path must be there; the lines of one service have the same hosts.
+/// and route (`r` if left out), methods, hosts, path, priority, predicates, `base:/v1`. Only the first
+/// and the path must be there; the lines of one service have the same hosts and base path.
 pub(crate) fn services(lines: &str) -> Vec<ServiceRoutes<String>> {
-    let mut services: BTreeMap<&str, (Vec<&str>, Vec<Value>)> = BTreeMap::new();
+    let mut services: BTreeMap<&str, (&str, Vec<&str>, Vec<Value>)> = BTreeMap::new();
     for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (name, rest) = line.split_once(": ").expect("a line has a name");
         let (service, route) = name.split_once('/').unwrap_or((name, "r"));
         let (hosts, route) = route_of(route, rest);
-        let (all_hosts, routes) = services.entry(service).or_default();
+        let (base_path, all_hosts, routes) = services.entry(service).or_default();
+        let base = rest.split(' ').find_map(|token| token.strip_prefix(BASE));
+        *base_path = base.unwrap_or_default();
         *all_hosts = hosts;
         routes.push(route);
     }
     services
         .into_iter()
-        .map(|(name, (hosts, routes))| service_of(name, &hosts, &routes))
+        .map(|(name, (base, hosts, routes))| service_of(name, base, &hosts, &routes))
         .collect()
 }
 
-fn service_of(name: &str, hosts: &[&str], routes: &[Value]) -> ServiceRoutes<String> {
-    let definition = json!({"name": name, "hosts": hosts, "routes": routes});
+/// Before a service's base path.
+const BASE: &str = "base:";
+
+fn service_of(name: &str, base: &str, hosts: &[&str], routes: &[Value]) -> ServiceRoutes<String> {
+    let definition = json!({"name": name, "base_path": base, "hosts": hosts, "routes": routes});
     let definition = Definition::parse(&definition, None).expect("is a definition");
     let binding = Binding::parse(&json!({"nodes": [{"host": "u"}]})).expect("is a binding");
     let target = |route: &ferryway_model::Route| format!("{name}/{}", route.name);
@@ -42,7 +47,7 @@ fn service_of(name: &str, hosts: &[&str], routes: &[Value]) -> ServiceRoutes<Str
 fn route_of<'l>(name: &str, line: &'l str) -> (Vec<&'l str>, Value) {
     let mut route = json!({"name": name, "methods": [], "match": []});
     let mut hosts = Vec::new();
-    for token in line.split(' ') {
+    for token in line.split(' ').filter(|token| !token.starts_with(BASE)) {
         let predicate = ["header:", "query:", "cookie:"]
             .iter()
             .any(|source| token.starts_with(source));
