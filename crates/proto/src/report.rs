@@ -82,6 +82,8 @@ pub enum AckStage {
 pub struct Nack {
     /// The revision it leads to.
     pub transaction: Revision,
+    /// What the instance should run.
+    pub desired: Option<Position>,
     /// What the instance runs.
     pub effective: Option<Position>,
     /// Why; at most [`FAULTS_MAX`]. Where there are more, several messages tell of the transaction,
@@ -235,12 +237,14 @@ impl From<Nack> for wire::Nack {
     fn from(nack: Nack) -> Self {
         let Nack {
             transaction,
+            desired,
             effective,
             faults,
             cut,
         } = nack;
         Self {
             transaction: transaction.0,
+            desired: desired.map(Into::into),
             effective: effective.map(Into::into),
             faults: faults.into_iter().map(Into::into).collect(),
             cut,
@@ -254,12 +258,14 @@ impl TryFrom<wire::Nack> for Nack {
     fn try_from(nack: wire::Nack) -> Result<Self, DecodeError> {
         let wire::Nack {
             transaction,
+            desired,
             effective,
             faults,
             cut,
         } = nack;
         Ok(Self {
             transaction: Revision(transaction),
+            desired: position_or_none("desired", desired)?,
             effective: position_or_none("effective", effective)?,
             faults: list("faults", faults, FAULTS_MAX, Fault::try_from)?,
             cut,

@@ -213,19 +213,15 @@ fn reconcile() -> impl Strategy<Value = Reconcile> {
 }
 
 fn agent_message() -> impl Strategy<Value = AgentMessage> {
-    let nack = (
-        any::<u64>(),
-        option::of(position()),
-        vec(fault(), 0..4),
-        any::<u32>(),
-    );
+    let nack = (any::<u64>(), positions(), vec(fault(), 0..4), any::<u32>());
     let status = (positions(), vec(held(), 0..4), any::<u32>());
     prop_oneof![
         hello().prop_map(|hello| AgentMessage::Hello(Box::new(hello))),
         ack().prop_map(AgentMessage::Ack),
         nack.prop_map(
-            |(revision, effective, faults, cut)| AgentMessage::Nack(Nack {
+            |(revision, (desired, effective), faults, cut)| AgentMessage::Nack(Nack {
                 transaction: Revision(revision),
+                desired,
                 effective,
                 faults,
                 cut,

@@ -238,6 +238,7 @@ impl Session {
             let is_last = number == count;
             nacks.push(AgentMessage::Nack(Nack {
                 transaction: position.revision,
+                desired: self.desired_at,
                 effective: if is_last { self.effective_at } else { before },
                 faults: std::mem::replace(&mut faults, rest),
                 cut: if is_last { clamp(cut) } else { 0 },
