@@ -151,7 +151,8 @@ impl Call {
                 .and_then(|value| Binding::read(&mut walk, value, object.field("binding")));
             let enabled = not_null(&mut walk, &mut object, "enabled");
             let enabled = enabled.and_then(|v| walk.flag(v, &object.field("enabled")));
-            object.finish(&mut walk, &[]);
+            same_service(&mut walk, &mut object, service);
+            object.finish(&mut walk, ADDED_BY_ANSWERS);
             if !given {
                 let message = "changes nothing; give binding, enabled, or both";
                 walk.note(Code::Required, &At::Root, message);
@@ -200,6 +201,21 @@ impl BadCall {
         self.problems
             .iter()
             .all(|problem| problem.code.class() != Class::Unreadable)
+    }
+}
+
+/// What an answer of a published service adds by itself; ignored when it is sent back.
+const ADDED_BY_ANSWERS: &[&str] = &["title", "version", "digest", "rollout", "convergence"];
+
+/// The URL names the service; a body that names another is about something else.
+fn same_service(walk: &mut Walk, object: &mut Object<'_>, service: &Name) {
+    if let Some(value) = object.take("service")
+        && let Some(name) = walk.parsed::<Name>(value, &object.field("service"))
+        && name != *service
+    {
+        let message =
+            format!("is {name:?}, but this is about {service:?}; leave it out or make them equal");
+        walk.note(Code::NameMismatch, &object.field("service"), message);
     }
 }
 

@@ -41,18 +41,22 @@ struct Flags {
     data_dir: Option<PathBuf>,
     /// Where clients are served over HTTP.
     #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:9080")]
+    #[arg(value_parser = settings::address)]
     http: SocketAddr,
     /// Where clients are served over TLS, once the group has a certificate.
     #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:9443")]
+    #[arg(value_parser = settings::address)]
     https: SocketAddr,
     /// Where this instance tells about itself.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9091")]
+    #[arg(value_parser = settings::address)]
     status: SocketAddr,
     /// How many threads serve clients; by default one for each core.
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
     /// A DNS server to ask for the names of nodes; may be given again. By default the system's.
     #[arg(long, value_name = "IP:PORT", value_delimiter = ',')]
+    #[arg(value_parser = settings::address)]
     dns_server: Vec<SocketAddr>,
     /// Peers whose X-Forwarded-* headers are believed, as addresses or networks.
     #[arg(long, value_name = "CIDR,…", value_delimiter = ',')]

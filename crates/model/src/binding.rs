@@ -239,11 +239,13 @@ fn read_nodes(walk: &mut Walk, value: &Value, at: &At<'_>) -> Option<Vec<Node>> 
         let Some(node) = Node::read(walk, item, at) else {
             continue;
         };
-        if !seen.insert((node.host.to_string(), node.port)) {
+        // Every scheme of this build has the same port where none is named.
+        let port = node.port.unwrap_or(Scheme::Http.default_port());
+        if !seen.insert((node.host.to_string(), port)) {
             walk.note(
                 Code::Duplicate,
                 &at,
-                format!("names the node {} again", node.host),
+                format!("names the node {} with port {port} again", node.host),
             );
         }
         nodes.push(node);

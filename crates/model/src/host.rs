@@ -22,11 +22,17 @@ pub struct HostName(Box<str>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidHost {
     /// Nothing, or nothing but a dot.
-    #[error("is empty; name a host, or leave the list empty for any host")]
+    #[error("is empty; name a host")]
     Empty,
+    /// The same in a list of hosts.
+    #[error("is empty; name a host, or leave the list empty for any host")]
+    EmptyPattern,
     /// A port after the host.
     #[error("has a port; write the host alone")]
     Port,
+    /// `*` where one host is meant.
+    #[error("has a '*'; name one host")]
+    Star,
     /// `*` somewhere else than in front of a whole label, or alone.
     #[error("has a '*' that is not a leading '*.'; for any host leave the list empty")]
     Wildcard,
@@ -74,7 +80,7 @@ impl FromStr for HostName {
             None => {}
         }
         if name.contains('*') {
-            return Err(InvalidHost::Wildcard);
+            return Err(InvalidHost::Star);
         }
         if !name
             .bytes()
@@ -108,10 +114,15 @@ impl FromStr for HostPattern {
     type Err = InvalidHost;
 
     fn from_str(text: &str) -> Result<Self, InvalidHost> {
-        let Some(suffix) = text.strip_prefix("*.") else {
-            return text.parse().map(Self::Exact);
+        let in_a_list = |error| match error {
+            InvalidHost::Empty => InvalidHost::EmptyPattern,
+            InvalidHost::Star => InvalidHost::Wildcard,
+            other => other,
         };
-        let suffix: HostName = suffix.parse()?;
+        let Some(suffix) = text.strip_prefix("*.") else {
+            return text.parse().map(Self::Exact).map_err(in_a_list);
+        };
+        let suffix: HostName = suffix.parse().map_err(in_a_list)?;
         let address =
             suffix.as_str().starts_with('[') || suffix.as_str().parse::<Ipv4Addr>().is_ok();
         if address {
@@ -161,8 +172,8 @@ mod tests {
         check("127.0.0.1", Ok("127.0.0.1"));
         check("[::0:1]", Ok("[::1]"));
         check("a_b", Ok("a_b"));
-        check("", Err(InvalidHost::Empty));
-        check(".", Err(InvalidHost::Empty));
+        check("", Err(InvalidHost::EmptyPattern));
+        check(".", Err(InvalidHost::EmptyPattern));
         check("a..b", Err(InvalidHost::Length));
         check("a.com:80", Err(InvalidHost::Port));
         check("[::1]:80", Err(InvalidHost::Port));

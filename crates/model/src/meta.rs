@@ -21,23 +21,28 @@ pub struct Meta {
 
 impl Meta {
     pub(crate) fn read(walk: &mut Walk, object: &mut Object<'_>) -> Self {
-        let mut text = |object: &mut Object<'_>, name, most| {
-            let value = object.take(name)?;
-            walk.text(value, &object.field(name), most)
-                .map(str::to_owned)
-        };
-        let title = text(object, "title", TITLE_BYTES_MAX).unwrap_or_default();
-        let description = text(object, "description", DESCRIPTION_BYTES_MAX).unwrap_or_default();
+        let title = read_title(walk, object);
+        let description = object.take("description").and_then(|value| {
+            walk.text(value, &object.field("description"), DESCRIPTION_BYTES_MAX)
+        });
         let labels = object.take("labels");
         let labels = labels.map_or_else(BTreeMap::new, |v| {
             read_labels(walk, v, object.field("labels"))
         });
         Self {
             title,
-            description,
+            description: description.unwrap_or_default().to_owned(),
             labels,
         }
     }
+}
+
+/// Reads a title, as every resource that people name may have one; empty: none.
+pub(crate) fn read_title(walk: &mut Walk, object: &mut Object<'_>) -> String {
+    let title = object
+        .take("title")
+        .and_then(|value| walk.line(value, &object.field("title"), TITLE_BYTES_MAX));
+    title.unwrap_or_default().to_owned()
 }
 
 /// Reads labels, as resources and a prune have them.
@@ -61,7 +66,7 @@ pub(crate) fn read_labels(walk: &mut Walk, value: &Value, at: At<'_>) -> BTreeMa
         if key.is_empty() || key.len() > LABEL_BYTES_MAX || !key.bytes().all(inner) {
             let message = "is no label key: 1 to 128 of letters, digits, '-', '_', '.' and '/'";
             walk.note(Code::Invalid, &place, message);
-        } else if let Some(text) = walk.text(value, &place, LABEL_BYTES_MAX) {
+        } else if let Some(text) = walk.line(value, &place, LABEL_BYTES_MAX) {
             labels.insert(key.clone(), text.to_owned());
         }
     }

@@ -42,7 +42,8 @@ pub trait World {
     fn running(&self, group: &Name, service: &Name) -> Option<Running>;
     /// A registry of a group.
     fn registry(&self, group: &Name, registry: &Name) -> Option<Arc<Sealed<Registry>>>;
-    /// What ran of a service in a group and is meant; the latest of several.
+    /// What ran of a service in a group and is meant; the latest of several. What every instance
+    /// rejected did not run.
     fn past(&self, group: &Name, service: &Name, to: &RollbackTo) -> Option<Past>;
     /// The group's instances that are online.
     fn instances(&self, group: &Name) -> Vec<InstanceFacts>;

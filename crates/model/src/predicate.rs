@@ -10,7 +10,7 @@ use crate::limits::{
     PREDICATE_VALUES_MAX, REGEX_BYTES_MAX, REGEX_COMPILED_BYTES_MAX, VALUE_BYTES_MAX,
 };
 use crate::problem::Code;
-use crate::walk::{At, Object, Walk};
+use crate::walk::{At, Object, Walk, quoted};
 
 /// One condition on a header, a query parameter or a cookie.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +69,25 @@ impl Op {
         }
     }
 
+    /// Whether it looks for control characters.
+    fn wants_controls(&self) -> bool {
+        let has = |text: &str| text.chars().any(char::is_control);
+        match self {
+            Self::Equals(text) | Self::NotEquals(text) | Self::Prefix(text) => has(text),
+            Self::In(texts) => texts.iter().any(|text| has(text)),
+            // A pattern may say what it does not want.
+            Self::Regex(_) | Self::Exists | Self::Absent => false,
+        }
+    }
+
+    /// Whether it holds only where there is a value.
+    fn needs_value(&self) -> bool {
+        match self {
+            Self::Equals(_) | Self::In(_) | Self::Regex(_) | Self::Exists | Self::Prefix(_) => true,
+            Self::NotEquals(_) | Self::Absent => false,
+        }
+    }
+
     fn name(&self) -> &'static str {
         match self {
             Self::Equals(_) => "equals",
@@ -100,6 +119,14 @@ impl Predicate {
         }
     }
 
+    /// Whether no request fulfils both, whatever values it has: one wants none, the other some.
+    /// (Two that want different values may each find its own, where a field is sent twice.)
+    pub(crate) fn contradicts(&self, other: &Self) -> bool {
+        let (a, b) = (&self.op, &other.op);
+        let opposite = |a: &Op, b: &Op| *a == Op::Absent && b.needs_value();
+        self.source == other.source && (opposite(a, b) || opposite(b, a))
+    }
+
     /// The predicate as in the definition.
     pub(crate) fn to_value(&self) -> Value {
         let (kind, name) = match &self.source {
@@ -126,6 +153,13 @@ impl Predicate {
         let op = op.and_then(|op| walk.text(op, &object.field("op"), VALUE_BYTES_MAX));
         let value = object.take("value");
         let op = op.and_then(|op| read_op(walk, op, value, &object));
+        if let Some(Source::Header(_) | Source::Cookie(_)) = &source
+            && op.as_ref().is_some_and(Op::wants_controls)
+        {
+            let message = "has a line feed or a tab, which no such field holds: it could never \
+                           be seen";
+            walk.note(Code::Invalid, &object.field("value"), message);
+        }
         object.finish(walk, &[]);
         Some(Self {
             source: source?,
@@ -151,7 +185,18 @@ fn source(walk: &mut Walk, object: &mut Object<'_>) -> Option<Source> {
     };
     let at = object.field(kind);
     match kind {
-        "header" => walk.parsed(name, &at).map(Source::Header),
+        "header" => {
+            let text = walk.text(name, &at, VALUE_BYTES_MAX)?;
+            let name = text.parse().ok();
+            if name.is_none() {
+                let message = format!(
+                    "{} is no header name: letters, digits and '-'",
+                    quoted(text)
+                );
+                walk.note(Code::Invalid, &at, message);
+            }
+            name.map(Source::Header)
+        }
         "query" => nonempty(walk, name, &at).map(Source::Query),
         _ => {
             let name: Box<str> = nonempty(walk, name, &at)?;

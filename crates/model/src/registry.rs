@@ -8,7 +8,8 @@ use crate::binding::Discovery;
 use crate::definition::{Sealed, read_name, read_span};
 use crate::host::HostName;
 use crate::json;
-use crate::limits::{REGISTRY_ENDPOINTS_MAX, TITLE_BYTES_MAX};
+use crate::limits::REGISTRY_ENDPOINTS_MAX;
+use crate::meta::read_title;
 use crate::name::Name;
 use crate::problem::{Code, Problem};
 use crate::span::Span;
@@ -113,7 +114,7 @@ impl Registry {
             return Err("a registry of kind dns has no groups; leave `group` out".to_owned());
         }
         if let Some(domain) = namespace
-            && domain.trim_matches('.').is_empty()
+            && domain.trim_end_matches('.').is_empty()
         {
             return Err(format!(
                 "the namespace {domain:?} is no domain; leave it out"
@@ -123,7 +124,7 @@ impl Registry {
             Some(domain) => format!(
                 "{}.{}",
                 name.trim_end_matches('.'),
-                domain.trim_matches('.')
+                domain.trim_end_matches('.')
             ),
             None => name.to_owned(),
         };
@@ -170,9 +171,7 @@ impl Registry {
         kind: &'static str,
     ) -> Option<(Self, String)> {
         let name = read_name(walk, &mut object, name);
-        let title = object
-            .take("title")
-            .and_then(|v| walk.text(v, &object.field("title"), TITLE_BYTES_MAX));
+        let title = read_title(walk, &mut object);
         if let Some(value) = object.need(walk, kind) {
             match walk.text(value, &object.field(kind), SHORT_BYTES_MAX) {
                 Some("dns") | None => {}
@@ -233,7 +232,7 @@ impl Registry {
             min_ttl,
             max_ttl,
         };
-        Some((registry, title.unwrap_or_default().to_owned()))
+        Some((registry, title))
     }
 }
 

@@ -127,6 +127,17 @@ impl Walk {
         }
     }
 
+    /// Reads a string of one line, without any control characters: what is shown in a list.
+    pub fn line<'v>(&mut self, value: &'v Value, at: &At<'_>, most: usize) -> Option<&'v str> {
+        let text = self.text(value, at, most)?;
+        if text.chars().any(char::is_control) {
+            let message = "is more than one line, or has a tab; write it on one, with spaces";
+            self.note(Code::Invalid, at, message);
+            return None;
+        }
+        Some(text)
+    }
+
     /// Reads a string that parses as a `T`.
     pub fn parsed<T>(&mut self, value: &Value, at: &At<'_>) -> Option<T>
     where
@@ -254,7 +265,8 @@ impl<'v> Object<'v> {
         self.map.contains_key(name)
     }
 
-    /// Notes a field that this build supports only in its default form, if it says anything else.
+    /// Notes a field that must be an object and that this build supports only in its default form,
+    /// left out or as `default`, if it says anything else.
     pub fn only_default(
         &mut self,
         walk: &mut Walk,
@@ -262,10 +274,13 @@ impl<'v> Object<'v> {
         default: &Value,
         what: &str,
     ) {
-        if let Some(value) = self.take(name)
-            && value != default
-        {
-            walk.unsupported(&self.field(name), what);
+        match self.take(name) {
+            None => {}
+            Some(value) if value == default => {}
+            Some(Value::Object(_)) => walk.unsupported(&self.field(name), what),
+            Some(value) => {
+                walk.wrong_type::<()>(&self.field(name), "an object", value);
+            }
         }
     }
 

@@ -10,6 +10,7 @@ mod file;
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -30,6 +31,16 @@ pub const HELP: &str = "Every flag can also be given as an environment variable 
 
 /// The largest file read, in bytes.
 pub const FILE_BYTES_MAX: u64 = 256 * 1024;
+
+/// Reads an address to listen on or to connect to.
+///
+/// # Errors
+///
+/// A sentence: it is none.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    let parsed = text.parse();
+    parsed.map_err(|_| "must be IP:PORT, as 127.0.0.1:7080 or [::1]:7080".to_owned())
+}
 
 /// `args` (the program's name first) and what the environment and the file add to them.
 ///

@@ -336,8 +336,19 @@ fn set_needs_something_to_set_and_removes_nothing() {
     );
     bad(
         set,
-        &json!({"enabled": "no", "version": "1"}),
-        &["wrong_type enabled", "unknown_field version"],
+        &json!({"enabled": "no", "versoin": "1"}),
+        &["wrong_type enabled", "unknown_field versoin"],
+    );
+    // What GET answers may be sent back.
+    bad(
+        set,
+        &json!({"version": "1", "service": "s"}),
+        &["required "],
+    );
+    bad(
+        set,
+        &json!({"enabled": true, "service": "t"}),
+        &["name_mismatch service"],
     );
     let kinds = [
         (json!({"enabled": 0}), OperationKind::Enable),

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, Method};
 use serde_json::{Map, Value, json};
 
 use super::route::read_method;
-use super::upstream::read_span;
+use super::upstream::read_span_to;
 use crate::host::HostName;
 use crate::limits::{CHECK_HEADERS_MAX, PATH_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::name::Name;
@@ -140,11 +140,8 @@ impl Expect {
         let json = object
             .take("json")
             .map_or_else(BTreeMap::new, |v| read_json(walk, v, object.field("json")));
-        let within = read_span(walk, &mut object, "within").unwrap_or(WITHIN_DEFAULT);
-        if within > WITHIN_MAX {
-            let message = format!("is {within}; all checks together get {WITHIN_MAX}");
-            walk.note(Code::Invalid, &object.field("within"), message);
-        }
+        let within = read_span_to(walk, &mut object, "within", WITHIN_MAX);
+        let within = within.unwrap_or(WITHIN_DEFAULT);
         object.finish(walk, &[]);
         Some(Self {
             status,

@@ -208,7 +208,17 @@ fn read_predicates(walk: &mut Walk, value: &Value, at: &At<'_>) -> Vec<Predicate
         .unwrap_or_default()
         .iter()
         .enumerate();
-    items
-        .filter_map(|(n, item)| Predicate::read(walk, item, At::Item(at, n)))
-        .collect()
+    let mut read: Vec<(usize, Predicate)> = Vec::with_capacity(items.len());
+    for (n, item) in items {
+        let Some(predicate) = Predicate::read(walk, item, At::Item(at, n)) else {
+            continue;
+        };
+        if let Some((other, _)) = read.iter().find(|(_, it)| it.contradicts(&predicate)) {
+            let message =
+                format!("and match[{other}] can never both hold, so the route would never match");
+            walk.note(Code::Invalid, &At::Item(at, n), message);
+        }
+        read.push((n, predicate));
+    }
+    read.into_iter().map(|(_, predicate)| predicate).collect()
 }

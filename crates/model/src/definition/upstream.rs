@@ -430,16 +430,23 @@ pub(crate) fn read_span(
     object: &mut Object<'_>,
     name: &'static str,
 ) -> Option<Span> {
+    read_span_to(walk, object, name, Span::from_millis(SPAN_MILLIS_MAX))
+}
+
+/// The same with a bound of the field's own.
+pub(super) fn read_span_to(
+    walk: &mut Walk,
+    object: &mut Object<'_>,
+    name: &'static str,
+    most: Span,
+) -> Option<Span> {
     let value = object.take(name)?;
     let at = object.field(name);
     let span: Span = walk.parsed(value, &at)?;
-    if (SPAN_MILLIS_MIN..=SPAN_MILLIS_MAX).contains(&span.as_millis()) {
+    let least = Span::from_millis(SPAN_MILLIS_MIN);
+    if (least..=most).contains(&span) {
         return Some(span);
     }
-    let (least, most) = (
-        Span::from_millis(SPAN_MILLIS_MIN),
-        Span::from_millis(SPAN_MILLIS_MAX),
-    );
     walk.note(
         Code::Invalid,
         &at,

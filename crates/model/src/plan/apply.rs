@@ -30,10 +30,11 @@ pub struct Apply {
 
 /// Which resources go if no document names them: those that carry all these labels.
 ///
-/// Groups and services of the hub have labels of their own, as the call leaves them. A registry
-/// carries those of its group, a published service those of its service in the hub: who declares a
-/// service declares where it runs, whoever owns the group. So a service of others in a group of
-/// one's own stays; and a group that still has one is not deleted, nor one with an instance online.
+/// Groups and services of the hub have labels of their own, as the call leaves them. A published
+/// service carries those of its service in the hub: who declares a service declares where it runs,
+/// whoever owns the group. So a service of others in a group of one's own stays; and a group that
+/// still has one is not deleted, nor one with an instance online. A registry has no labels, and what
+/// has none is nobody's to prune: it goes with its group, and else stays.
 ///
 /// A document of a registry or of a published service names its group too, and that of a published
 /// service its service: what the call still uses never goes.

@@ -139,8 +139,10 @@ impl<W: World> Planner<'_, W> {
                 RollbackTo::Version(version) => ("version", version.to_string()),
                 RollbackTo::Digest(digest) => ("digest", digest.to_string()),
             };
-            let message =
-                format!("{what} of {service} never ran in {group}; its history names what did");
+            let message = format!(
+                "{what} of {service} never ran in {group} (what every instance rejected did not \
+                 run either); its history names what did"
+            );
             plan.problems
                 .push(Problem::new(Code::NotInHistory, field, message));
             return Ok(plan);
@@ -172,7 +174,10 @@ impl<W: World> Planner<'_, W> {
     ) -> Result<Plan, Problem> {
         let before = self.published(group, service)?;
         let mut after = before.clone();
+        // Whether it serves at all is the more serious of two changes.
         let kind = match (binding, enabled) {
+            (_, Some(false)) if before.enabled => OperationKind::Disable,
+            (_, Some(true)) if !before.enabled => OperationKind::Enable,
             (Some(_), _) => OperationKind::Binding,
             (None, Some(false)) => OperationKind::Disable,
             (None, _) => OperationKind::Enable,

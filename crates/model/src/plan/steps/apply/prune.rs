@@ -30,9 +30,7 @@ impl<W: Catalogue> Planning<'_, W> {
             if !is_of {
                 continue;
             }
-            if named.contains(&id(DocumentKind::GatewayGroup, None, group)) {
-                self.prune_registries(group, &named);
-            } else {
+            if !named.contains(&id(DocumentKind::GatewayGroup, None, group)) {
                 self.prune_group(group, &gone);
             }
         }
@@ -126,46 +124,10 @@ impl<W: Catalogue> Planning<'_, W> {
         self.pruned.push(Resource { id: it, change });
     }
 
-    /// Deletes registries of a group that stays, if no binding names them.
-    fn prune_registries(&mut self, group: &Name, named: &BTreeSet<DocumentId>) {
-        for registry in self.world.registries_of(group) {
-            if named.contains(&id(DocumentKind::Registry, Some(group), &registry)) {
-                continue;
-            }
-            let users = self.users_of(group, &registry);
-            self.held(
-                group,
-                &registry,
-                users,
-                "is named by bindings; change those first, or declare the registry",
-            );
-            self.drop_registry(group, &registry);
-        }
-    }
-
     fn drop_registry(&mut self, group: &Name, registry: &Name) {
         let change = ResourceChange::Registry(titled(self.world, group, registry), None);
         let it = id(DocumentKind::Registry, Some(group), registry);
         self.pruned.push(Resource { id: it, change });
-    }
-
-    /// The services whose binding names a registry when everything is done.
-    fn users_of(&self, group: &Name, registry: &Name) -> Vec<String> {
-        let planned = self.plan.destinations.iter().filter(|d| d.group == *group);
-        let planned: Vec<_> = planned
-            .map(|d| (d.service.clone(), d.after.clone()))
-            .collect();
-        let standing = self.world.published_in(group).into_iter();
-        let standing = standing.filter(|service| planned.iter().all(|(other, _)| other != service));
-        let standing: Vec<_> = standing
-            .map(|service| (service.clone(), self.world.running(group, &service)))
-            .collect();
-        let all = planned.iter().chain(&standing);
-        let using = all.filter(|(_, running)| {
-            let binding = running.as_ref().map(|running| &running.binding.content);
-            binding.and_then(|binding| binding.registry()) == Some(registry)
-        });
-        using.map(|(service, _)| service.to_string()).collect()
     }
 
     /// Notes what holds something that would go.

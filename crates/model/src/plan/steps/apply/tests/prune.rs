@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::state::State;
-use super::{check_on, group, registry, runs, service, state_of, team_group, team_service, with};
+use super::{check_on, group, registry, runs, service, state_of, team_group, team_service};
 
 /// Two groups of the team and one of others; the team's service in all of them, another's in two.
 pub(super) fn furnished() -> State {
@@ -36,20 +36,19 @@ fn what_goes_by_its_labels() {
         "unchanged gateway group test",
         "delete gateway group spare",
         "delete registry dns in spare",
-        "delete registry dns in test",
         "delete service mine",
         "delete published service mine in others",
         "delete published service mine in test",
     ];
     check_prune(&state, &[team_group("test")], &json!([]), &expect);
-    // A document of what runs names its group and its service too.
+    // A document of what runs names its group and its service too; a registry has no labels, and
+    // stays where its group does.
     check_prune(
         &state,
         &[runs("test", "mine", "1")],
-        &json!([{"kind": "gateway_group", "name": "spare"}, {"kind": "registry", "group": "test", "name": "dns"}]),
+        &json!([{"kind": "gateway_group", "name": "spare"}]),
         &[
             "unchanged published service mine in test",
-            "delete registry dns in spare",
             "delete published service mine in others",
         ],
     );
@@ -111,28 +110,6 @@ fn what_is_held_does_not_go() {
         &[
             "delete gateway group spare",
             "delete registry dns in spare",
-            "! in_use prune.labels",
-        ],
-    );
-    // A binding of this very call names the registry that nothing declares.
-    state.online.clear();
-    let discovered = json!({"discovery": {"registry": "dns", "service": "a.example"}});
-    let using = with(runs("test", "mine", "1"), "binding", discovered);
-    check_prune(
-        &state,
-        &[
-            using,
-            team_group("spare"),
-            registry("spare"),
-            runs("others", "mine", "1"),
-        ],
-        &json!([]),
-        &[
-            "update published service mine in test",
-            "unchanged gateway group spare",
-            "unchanged registry dns in spare",
-            "unchanged published service mine in others",
-            "delete registry dns in test",
             "! in_use prune.labels",
         ],
     );
