@@ -13,6 +13,8 @@ mod contents;
 mod error;
 mod etag;
 mod follow;
+mod groups;
+mod hub;
 mod idempotency;
 mod keeping;
 mod keys;
@@ -21,6 +23,7 @@ mod planes;
 mod presence;
 mod raw;
 mod records;
+mod registries;
 mod relay;
 mod resources;
 mod retention;
@@ -49,14 +52,14 @@ use uuid::Uuid;
 
 pub(crate) use commits::CommitCost;
 pub(crate) use error::CoreError;
-pub(crate) use idempotency::Idempotency;
+pub(crate) use idempotency::{Idempotency, Made};
 pub(crate) use memory::{Group, Hub, Memory, Ran};
 pub(crate) use planes::Plane;
 pub(crate) use presence::{Held, Instance, Position, evidence};
-pub(crate) use records::{AuditRecord, InstanceRecord, TokenRecord};
+pub(crate) use records::{Answered, AuditRecord, InstanceRecord};
 pub(crate) use relay::Report;
 pub(crate) use resources::IfMatch;
-pub(crate) use tokens::Whose;
+pub(crate) use tokens::{Minted, Whose};
 
 use blobs::{Blobs, Unread};
 use idempotency::Busy;
@@ -70,6 +73,8 @@ pub(crate) struct Actor {
     pub(crate) name: String,
     /// The address, for the audit's `from`.
     pub(crate) from: String,
+    /// The token of the API that was shown; none: the administrator.
+    pub(crate) token: Option<Uuid>,
 }
 
 /// The control plane's state and its changes. Clones are handles to the same one.

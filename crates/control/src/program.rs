@@ -55,10 +55,12 @@ async fn serve(settings: &Settings) -> Result<(), String> {
     });
     let plane_id = plane.as_ref().map(|plane| plane.id);
     let core = Core::open(store, plane, Clock::system(), &tasks).await?;
+    // With --dev too: it is there when the same folder is started without.
+    let token = token(settings)?;
     let access = if settings.dev {
         rest::Access::Dev
     } else {
-        rest::Access::Token(token(settings)?)
+        rest::Access::Token(token)
     };
     match delivery {
         Some(listener) => {

@@ -18,9 +18,11 @@ use ferryway_runtime::settings;
 struct Flags {
     /// Where the REST API listens.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7080")]
+    #[arg(value_parser = settings::address)]
     api: SocketAddr,
     /// Where gateways are served.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7943")]
+    #[arg(value_parser = settings::address)]
     delivery: SocketAddr,
     /// The folder of the embedded store; made where it is missing.
     #[arg(long, value_name = "DIR")]
@@ -201,5 +203,6 @@ mod tests {
         );
         check("--data-dir d --store redis", Err("no store"));
         check("--data-dir d --join", Err("--join"));
+        check("--data-dir d --api 7080", Err("must be IP:PORT"));
     }
 }

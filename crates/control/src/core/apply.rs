@@ -14,9 +14,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ferryway_api::{AppliedResource, CallOptions, Operation, OperationState};
-use ferryway_model::document::{Document, DocumentKind};
+use ferryway_model::document::{Document, DocumentId, DocumentKind};
 use ferryway_model::plan::{Apply, ApplyPlan, plan_apply};
-use ferryway_model::{Code, Name, Problem};
+use ferryway_model::{Code, Problem};
 use ferryway_store::{Key as StoreKey, StoreError, Txn};
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -51,7 +51,7 @@ impl Core {
         self.writable()?;
         let key = match self.turn(idempotency)? {
             Ok(key) => key,
-            Err(made) => return self.operation_of(made),
+            Err(made) => return self.operation_of(&made),
         };
         if options.dry_run {
             return Ok(Arc::new(self.dry_run(actor, apply, options)));
@@ -59,7 +59,7 @@ impl Core {
         let hold = Arc::new(Hold {
             _key: key,
             _writing: Arc::clone(&self.0.writing).read_owned().await,
-            _groups: self.0.turns.take_all(groups(apply)).await,
+            _turns: self.0.turns.take_all(places(apply)).await,
         });
         let mut tries = Tries::new();
         loop {
@@ -71,7 +71,7 @@ impl Core {
                 let refusal = CoreError::Refused(problems.collect());
                 self.refused(&mut tries, refusal).await?;
                 if let Some(made) = self.made_before(idempotency)? {
-                    return self.operation_of(made);
+                    return self.operation_of(&made);
                 }
                 continue;
             }
@@ -96,7 +96,7 @@ impl Core {
                 Ok(()) => return self.kept(id),
             }
             if let Some(made) = self.made_before(idempotency)? {
-                return self.operation_of(made);
+                return self.operation_of(&made);
             }
         }
     }
@@ -178,13 +178,19 @@ fn said(
     operation
 }
 
-/// The groups that documents name. What a prune takes from others is not waited for: it is planned
-/// anew if they change meanwhile.
-fn groups(apply: &Apply) -> BTreeSet<Name> {
+/// The groups and services of the hub that documents name. What a prune takes from others is not
+/// waited for: it is planned anew if they change meanwhile.
+fn places(apply: &Apply) -> BTreeSet<StoreKey> {
     let ids = apply.documents.iter().map(Document::id);
-    ids.filter_map(|id| match id.kind {
-        DocumentKind::GatewayGroup => Some(id.name),
-        _ => id.group,
+    ids.flat_map(|id| {
+        let DocumentId { kind, group, name } = id;
+        let of_group = group.map(|group| keys::group(&group));
+        let own = match kind {
+            DocumentKind::GatewayGroup => Some(keys::group(&name)),
+            DocumentKind::Service | DocumentKind::PublishedService => Some(keys::hub(&name)),
+            DocumentKind::Registry => None,
+        };
+        of_group.into_iter().chain(own)
     })
     .collect()
 }

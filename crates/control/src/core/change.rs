@@ -68,7 +68,7 @@ impl Core {
         self.writable()?;
         let key = match self.turn(idempotency)? {
             Ok(key) => key,
-            Err(made) => return self.operation_of(made),
+            Err(made) => return self.operation_of(&made),
         };
         if options.dry_run {
             let plan = self.basis(request, options, if_match)?.plan;
@@ -77,7 +77,7 @@ impl Core {
         let hold = Arc::new(Hold {
             _key: key,
             _writing: Arc::clone(&self.0.writing).read_owned().await,
-            _groups: self.0.turns.take(request).await,
+            _turns: self.0.turns.take(request).await,
         });
         let mut tries = Tries::new();
         loop {
@@ -87,7 +87,7 @@ impl Core {
                 Err(refusal) => {
                     self.refused(&mut tries, refusal).await?;
                     if let Some(made) = self.made_before(idempotency)? {
-                        return self.operation_of(made);
+                        return self.operation_of(&made);
                     }
                     continue;
                 }
@@ -100,17 +100,20 @@ impl Core {
                 Ok(id) => return self.kept(id),
             }
             if let Some(made) = self.made_before(idempotency)? {
-                return self.operation_of(made);
+                return self.operation_of(&made);
             }
         }
     }
 
     /// What the first call with an idempotency key made, where that must be an operation.
-    pub(super) fn operation_of(&self, made: IdempotentResult) -> Result<Arc<Operation>, CoreError> {
+    pub(super) fn operation_of(
+        &self,
+        made: &IdempotentResult,
+    ) -> Result<Arc<Operation>, CoreError> {
         match made {
-            IdempotentResult::Operation(id) => self.kept(id),
+            IdempotentResult::Operation(id) => self.kept(*id),
             // The fingerprint covers method and path, so another sort of call can't have made it.
-            IdempotentResult::Created | IdempotentResult::Token(_) => Err(CoreError::KeyReused),
+            IdempotentResult::Done | IdempotentResult::Made(_) => Err(CoreError::KeyReused),
         }
     }
 
@@ -330,6 +333,7 @@ pub(super) fn history(
         kind: plan.kind,
         at: now,
         by: actor.name.clone(),
+        rejected: false,
     };
     changed.map(entry).collect()
 }

@@ -32,7 +32,7 @@ impl CoreError {
         Self::Refused(vec![problem])
     }
 
-    pub(super) fn not_found(message: String) -> Self {
+    pub(crate) fn not_found(message: String) -> Self {
         Self::refused(Problem::new(Code::NotFound, "", message))
     }
 }

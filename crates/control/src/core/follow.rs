@@ -23,7 +23,7 @@ use super::blobs::{Blobs, Unread};
 use super::contents::{Content, Recent};
 use super::idempotency::Used;
 use super::keys;
-use super::memory::{Group, Hub, Memory, Ran};
+use super::memory::{Group, Hub, Memory, Ran, Titled};
 use super::planes::PlaneRecord;
 use super::presence::Instance;
 use super::records::{
@@ -321,7 +321,10 @@ fn apply(memory: &mut Memory, change: Change, revision: StoreRevision) -> Option
         Change::Registry(group, name, record) => {
             let registries = &mut memory.groups.get_mut(&group)?.registries;
             match record {
-                Some(record) => drop(registries.insert(name, record)),
+                Some(record) => {
+                    let modified = revision;
+                    registries.insert(name, Titled { record, modified });
+                }
                 None => drop(registries.remove(&name)),
             }
         }
@@ -345,7 +348,7 @@ fn apply(memory: &mut Memory, change: Change, revision: StoreRevision) -> Option
         Change::Commit(id, record) => apply_commit(memory, id, record),
         Change::Once(key, Some(record)) => {
             let modified = revision;
-            memory.idempotency.insert(key, Used { record, modified });
+            memory.idempotency.insert(key, Used::of(record, modified));
         }
         Change::Once(key, None) => drop(memory.idempotency.remove(&key)),
         Change::Sweep(record) => memory.sweep = Sweep::told(record, revision),
@@ -441,12 +444,14 @@ fn apply_commit(memory: &mut Memory, id: Uuid, record: Option<Box<CommitRecord>>
         // Most services have run one thing in a group: a list grows to four at once.
         let ran = memory.history.entry(place);
         let ran = ran.or_insert_with(|| Vec::with_capacity(1));
-        // A commit is written again when its operation ends; its history is the same then.
-        if !ran.iter().rev().any(|ran| ran.operation == id) {
-            ran.push(Ran {
+        // A commit is written again when its operation ends; its history is the same then, but that
+        // it is known whether it ran.
+        match ran.iter_mut().rfind(|ran| ran.operation == id) {
+            Some(ran) => ran.record.rejected |= record.rejected,
+            None => ran.push(Ran {
                 record,
                 operation: id,
-            });
+            }),
         }
     }
 }

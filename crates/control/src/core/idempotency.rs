@@ -14,25 +14,28 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::error::CoreError;
 use super::memory::Memory;
-use super::records::{self, IdempotencyRecord, IdempotentResult};
+use super::records::{self, Answered, IdempotencyRecord, IdempotentResult};
 use super::{Core, keys};
 
 /// A call's idempotency key, and what it was used with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Idempotency {
-    /// The key, as the caller chose it.
+    /// The key, as the caller chose it, with who the caller is before it: two may choose the same.
     pub(crate) key: String,
     /// The digest of method, path and body.
     pub(crate) fingerprint: Digest,
 }
 
 /// Whether a call made something, or found it made by an earlier one of its key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Made {
-    /// It did.
-    Now,
-    /// The first call with its key did, and this is what.
-    Before(IdempotentResult),
+    /// It, or the first call with its key, made something that was not there, and this is what to
+    /// answer.
+    New(Answered),
+    /// It changed what was there, or found it as it should be.
+    Changed,
+    /// The first call with its key did; what it is about is shown as it is.
+    Before,
 }
 
 /// For so long a key stands for its first call.
@@ -121,6 +124,44 @@ impl Core {
             Some(used) if used.record.fingerprint == *fingerprint => Ok(Some(used.record.result)),
             Some(_) => Err(CoreError::KeyReused),
         }
+    }
+
+    /// What the first call with a key was told, read from the store; or that it did what it was
+    /// about.
+    ///
+    /// # Errors
+    /// It was a call of another sort, or the store can't be read.
+    pub(super) async fn answered_before(
+        &self,
+        idempotency: Option<&Idempotency>,
+        made: &IdempotentResult,
+    ) -> Result<Made, CoreError> {
+        match (idempotency, made) {
+            (Some(Idempotency { key, .. }), IdempotentResult::Made(_)) => {
+                let key = keys::once(key);
+                let gone = || CoreError::Unavailable(format!("{key} has no answer any more"));
+                let entry = self.0.store.get(&key).await?.ok_or_else(gone)?;
+                let record: IdempotencyRecord =
+                    records::read(key.as_str(), &entry.value).map_err(CoreError::Unavailable)?;
+                match record.result {
+                    IdempotentResult::Made(Some(answered)) => Ok(Made::New(*answered)),
+                    _ => Err(gone()),
+                }
+            }
+            (_, IdempotentResult::Done) => Ok(Made::Before),
+            // The fingerprint covers method and path, so another sort of call can't have made it.
+            _ => Err(CoreError::KeyReused),
+        }
+    }
+}
+
+impl Used {
+    /// What memory keeps of a record: without its answer, which may be large.
+    pub(super) fn of(mut record: IdempotencyRecord, modified: StoreRevision) -> Self {
+        if let IdempotentResult::Made(answered) = &mut record.result {
+            *answered = None;
+        }
+        Self { record, modified }
     }
 }
 

@@ -9,7 +9,7 @@ use ferryway_store::{Expect, StoreError, Txn};
 use uuid::Uuid;
 
 use super::records::{self, CommitRecord};
-use super::{Core, keys};
+use super::{Core, keys, tracker};
 use crate::settings::whole;
 
 /// How often the end of an operation is written again when its record was changed meanwhile.
@@ -61,6 +61,11 @@ impl Core {
             let stored = record.operation.as_ref();
             if stored.is_none_or(|stored| stored.state.is_final()) {
                 return Ok(());
+            }
+            let rejected = tracker::rejected_in(operation);
+            for entry in &mut record.history {
+                let place = (entry.group.clone(), entry.service.clone());
+                entry.rejected |= rejected.contains(&place);
             }
             record.operation = Some(operation.clone());
             let txn = Txn::new()

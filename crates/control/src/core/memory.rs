@@ -12,7 +12,7 @@ use ferryway_model::{
     Binding, Claimant, Definition, Digest, Key, Meta, Name, Places, Registry, RouteIndex, Sealed,
     ServiceEntry, VersionNumber, View,
 };
-use ferryway_store::{Key as StoreKey, Revision as StoreRevision};
+use ferryway_store::{Expect, Key as StoreKey, Revision as StoreRevision};
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -87,9 +87,16 @@ pub(crate) struct Group {
     /// The names of the services in its view, in order: the view has them by digest.
     pub(crate) published: BTreeSet<Name>,
     /// What people wrote about its registries.
-    pub(crate) registries: BTreeMap<Name, RegistryRecord>,
+    pub(crate) registries: BTreeMap<Name, Titled>,
     /// Where its enabled services claim places.
     pub(super) routes: RouteIndex,
+}
+
+/// What people wrote about a registry; its content is in the view.
+#[derive(Debug)]
+pub(crate) struct Titled {
+    pub(crate) record: RegistryRecord,
+    pub(super) modified: StoreRevision,
 }
 
 /// A service in the hub.
@@ -161,8 +168,16 @@ impl Memory {
         let title = group
             .registries
             .get(name)
-            .map_or("", |record| record.title.as_str());
+            .map_or("", |titled| titled.record.title.as_str());
         Some((registry, title))
+    }
+
+    /// What a write of a registry requires, so that it replaces what it was worked out from: a title
+    /// alone moves no head.
+    pub(super) fn registry_expected(&self, group: &Name, name: &Name) -> Expect {
+        let group = self.groups.get(group);
+        let titled = group.and_then(|group| group.registries.get(name));
+        titled.map_or(Expect::Absent, |titled| Expect::Revision(titled.modified))
     }
 
     /// The services of a group whose binding names this registry.
@@ -270,6 +285,7 @@ impl World for Memory {
         let (record, state) = ran
             .iter()
             .rev()
+            .filter(|ran| !ran.record.rejected)
             .filter_map(|ran| Some((&ran.record, ran.record.state?)))
             .find(|(record, state)| to.names(record.version.as_ref(), state.definition))?;
         Some(Past {

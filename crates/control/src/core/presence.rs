@@ -206,7 +206,7 @@ impl Memory {
         let Some(instance) = self.instance_of(peer) else {
             return;
         };
-        instance.moved(None, nack.effective);
+        instance.moved(nack.desired, nack.effective);
         let services = nack
             .faults
             .iter()

@@ -85,9 +85,13 @@ pub(crate) struct HistoryRecord {
     pub(crate) kind: ferryway_model::plan::OperationKind,
     pub(crate) at: Timestamp,
     pub(crate) by: String,
+    /// Whether every instance that answered rejected it, so that it never ran: nothing to roll back
+    /// to. Known when the operation has ended.
+    #[serde(default)]
+    pub(crate) rejected: bool,
 }
 
-/// What ran from then on.
+/// What ran from then on, or should have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HistoryState {
     pub(crate) definition: Digest,
@@ -98,6 +102,7 @@ pub(crate) struct HistoryState {
 /// `once/DIGEST`: the answer that a repeated call gets again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct IdempotencyRecord {
+    /// The caller's, with who the caller is before it.
     pub(crate) key: String,
     /// The digest of method, path and body.
     pub(crate) fingerprint: Digest,
@@ -106,15 +111,28 @@ pub(crate) struct IdempotencyRecord {
 }
 
 /// What the first call made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum IdempotentResult {
+    /// Answered as it stands: whoever asks again wants to know how it ended.
     Operation(Uuid),
-    /// A resource that the call names, or that the URL names and the call acts on.
+    /// Something that the call's URL names and that is shown as it is.
     #[default]
-    Created,
-    /// A token, whose id no caller could know before.
-    Token(Uuid),
+    Done,
+    /// Something new, which may be changed or gone when the call is repeated. In memory without its
+    /// answer, which is read from the store when somebody wants it.
+    Made(Option<Box<Answered>>),
+}
+
+/// What a call that made something was answered: 201, the place, the tag, the body. Without secrets:
+/// those are shown once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Answered {
+    /// Where it lies, below the API's base.
+    pub(crate) path: String,
+    /// Its entity tag, if it has one.
+    pub(crate) etag: Option<String>,
+    pub(crate) body: Value,
 }
 
 /// `sweep/content`: content that nobody names is collected by one control plane at a time.

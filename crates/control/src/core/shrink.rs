@@ -28,7 +28,7 @@ impl Core {
         idempotency: Option<&Idempotency>,
     ) -> Result<(), CoreError> {
         let epoch = self.0.sessions.epoch();
-        self.draft(actor, idempotency, |memory, _| {
+        self.draft(actor, [keys::group(name)], idempotency, |memory, _| {
             let Some(group) = memory.groups.get(name) else {
                 return Err(CoreError::not_found(format!(
                     "there is no gateway group {name:?}"

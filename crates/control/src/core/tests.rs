@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ferryway_api::{CallOptions, Operation, OperationState};
-use ferryway_model::plan::{Request, RollbackTo, SyncForm, SyncService, Target};
+use ferryway_model::plan::{HubService, Request, RollbackTo, SyncForm, SyncService, Target};
 use ferryway_model::{
     Binding, Code, Definition, Digest, Group as GroupModel, Name, Registry, VersionNumber,
 };
@@ -12,7 +12,6 @@ use ferryway_runtime::{Clock, Tasks};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::idempotency::Made;
 use super::memory::Group;
 use super::*;
 
@@ -106,16 +105,20 @@ impl House {
 
     async fn group(&self, name: &str) -> Result<Made, CoreError> {
         let group = GroupModel::parse(&json!({"name": name}), None).expect("is a group");
+        let wanted = || Ok((group.clone(), IfMatch::Absent));
         self.core
-            .put_group(&actor(), &group, &IfMatch::Absent, None)
+            .put_group(&actor(), &group.name, wanted, None)
             .await
     }
 
     async fn hub(&self, service: &str, path: &str) {
         let body = json!({"name": service, "routes": [{"name": "r", "paths": [path]}]});
         let (definition, meta) = Definition::parse_service(&body, None).expect("is a service");
+        let (name, definition) = (definition.content.name.clone(), Arc::new(definition));
+        let service = HubService { definition, meta };
+        let wanted = || Ok((service.clone(), IfMatch::Anything));
         self.core
-            .put_hub(&actor(), &definition, &meta, &IfMatch::Anything, None)
+            .put_hub(&actor(), &name, wanted, None)
             .await
             .expect("is stored");
     }
@@ -159,6 +162,7 @@ fn actor() -> Actor {
     Actor {
         name: "admin".into(),
         from: "127.0.0.1:1".into(),
+        token: None,
     }
 }
 
@@ -617,9 +621,10 @@ async fn entity_tags_and_existence_are_required_with_the_write() {
         GroupModel::parse(&json!({"name": "test", "title": title}), None).expect("is a group")
     };
     let put = async |title: &str, tags: Vec<String>| {
+        let wanted = || Ok((titled(title), IfMatch::Tags(tags.clone())));
         house
             .core
-            .put_group(&actor(), &titled(title), &IfMatch::Tags(tags), None)
+            .put_group(&actor(), &named("test"), wanted, None)
             .await
     };
     put("T", vec![tag.clone()]).await.expect("has that tag");
@@ -630,7 +635,7 @@ async fn entity_tags_and_existence_are_required_with_the_write() {
     let audit: Vec<Value> = house.core.read(|m| {
         m.audit
             .values()
-            .map(|a| json!(a.after)["meta"]["title"].clone())
+            .map(|a| json!(a.after)["title"].clone())
             .collect()
     });
     assert_eq!(audit.last(), Some(&json!("T")));

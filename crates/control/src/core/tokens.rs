@@ -3,7 +3,7 @@
 //! A secret is `fw_ID_RANDOM`. The id says which record to compare with, and lets a person who finds
 //! a secret somewhere see which token to delete; the random part, 256 bits, is what must be known.
 
-use ferryway_api::{Scope, TokenDraft};
+use ferryway_api::{NewToken, Scope, Token, TokenDraft};
 use ferryway_model::{Code, Problem};
 use ferryway_store::Expect;
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::error::CoreError;
 use super::idempotency::{Idempotency, Made};
 use super::memory::Memory;
-use super::records::{self, IdempotentResult, TokenRecord};
+use super::records::{self, Answered, TokenRecord};
 use super::resources::Draft;
 use super::{Actor, Core, keys};
 use crate::secret::{SecretDigest, random_hex};
@@ -26,9 +26,10 @@ const RANDOM_DIGITS: usize = 64;
 
 /// A token that was made.
 pub(crate) struct Minted {
-    pub(crate) id: Uuid,
-    /// The secret, if this call made the token; one made before by the same idempotency key is
-    /// known by its digest alone.
+    /// What to answer, but for the secret.
+    pub(crate) answered: Answered,
+    /// The secret, if this call made the token; of one made before by the same idempotency key the
+    /// store has its digest alone.
     pub(crate) secret: Option<String>,
 }
 
@@ -40,7 +41,11 @@ pub(crate) enum Whose {
     /// It is written like one, and is none that is valid now: never made, deleted, or expired.
     Nobody,
     /// A token's.
-    Token { name: String, scope: Scope },
+    Token {
+        id: Uuid,
+        name: String,
+        scope: Scope,
+    },
 }
 
 impl Core {
@@ -58,7 +63,7 @@ impl Core {
         let secret = format!("{PREFIX}{}_{}", id.simple(), random_hex());
         let digest = SecretDigest::of(secret.as_bytes());
         let made = self
-            .draft(actor, idempotency, |memory, now| {
+            .draft(actor, [], idempotency, |memory, now| {
                 let problems = refusals(memory, draft, now);
                 if !problems.is_empty() {
                     return Err(CoreError::Refused(problems));
@@ -71,30 +76,32 @@ impl Core {
                     created_by: actor.name.clone(),
                     digest,
                 };
-                let audit = (
-                    "create token",
-                    format!("tokens/{id}"),
-                    Value::Null,
-                    said(&record),
-                );
+                let path = format!("tokens/{id}");
+                let audit = ("create token", path.clone(), Value::Null, said(&record));
+                let shown = NewToken {
+                    token: record.shown(id),
+                    secret: None,
+                };
+                let answered = Answered {
+                    path,
+                    etag: None,
+                    body: json!(shown),
+                };
                 Ok(Draft {
                     requires: vec![(keys::token(id), Expect::Absent)],
                     puts: vec![(keys::token(id), records::write(&record).into())],
                     audit: Some(audit),
-                    made: IdempotentResult::Token(id),
+                    new: Some(answered),
                     ..Draft::default()
                 })
             })
             .await?;
-        match made {
-            Made::Now => Ok(Minted {
-                id,
-                secret: Some(secret),
-            }),
-            Made::Before(IdempotentResult::Token(id)) => Ok(Minted { id, secret: None }),
-            // The fingerprint covers method and path, so another sort of call can't have made it.
-            Made::Before(_) => Err(CoreError::KeyReused),
-        }
+        let Made::New(answered) = made else {
+            return Err(CoreError::KeyReused); // by a call of another sort
+        };
+        let is_this = answered.path == format!("tokens/{id}");
+        let secret = is_this.then_some(secret);
+        Ok(Minted { answered, secret })
     }
 
     /// Deletes a token: from the answer on nobody is let in by it.
@@ -102,7 +109,7 @@ impl Core {
     /// # Errors
     /// It isn't there, or the store failed.
     pub(crate) async fn delete_token(&self, actor: &Actor, id: Uuid) -> Result<(), CoreError> {
-        self.draft(actor, None, |memory, _| {
+        self.draft(actor, [], None, |memory, _| {
             let Some(record) = memory.tokens.get(&id) else {
                 return Err(CoreError::not_found(format!("there is no token {id}")));
             };
@@ -128,11 +135,34 @@ impl Core {
         match record {
             Some(record) if record.digest.equals(&given) && is_alive(&record, now) => {
                 Whose::Token {
+                    id,
                     name: record.name,
                     scope: record.scope,
                 }
             }
             _ => Whose::Nobody,
+        }
+    }
+}
+
+impl TokenRecord {
+    /// The token as it is answered.
+    pub(crate) fn shown(&self, id: Uuid) -> Token {
+        let Self {
+            name,
+            scope,
+            expires_at,
+            created_at,
+            created_by,
+            digest: _,
+        } = self.clone();
+        Token {
+            id,
+            name,
+            scope,
+            expires_at,
+            created_at,
+            created_by,
         }
     }
 }

@@ -430,6 +430,12 @@ impl Memory {
         let operation = Arc::make_mut(operation);
         operation.state = state;
         operation.ended_at = Some(at.max(operation.created_at));
+        for ran in rejected_in(operation) {
+            let ran = self.history.get_mut(&ran);
+            if let Some(ran) = ran.and_then(|ran| ran.iter_mut().rfind(|ran| ran.operation == id)) {
+                ran.record.rejected = true;
+            }
+        }
         let end = OperationEvent::End(Box::new(operation.clone()));
         self.tracker.open.remove(&id);
         self.tracker.unsaved.insert(id);
@@ -443,6 +449,18 @@ fn state_event(destination: &Destination) -> OperationEvent {
         service: Some(destination.service.clone()),
         state: destination.state,
     })
+}
+
+/// The places where an ended operation brought nothing to run: some instance rejected it, and none
+/// applied it. With nobody online it counts as run; whoever joins then gets it.
+pub(super) fn rejected_in(operation: &Operation) -> Vec<(Name, Name)> {
+    let never_ran = |destination: &&Destination| {
+        let applied = |it: &InstanceDelivery| it.state == DeliveryState::Applied;
+        destination.state == OperationState::Failed && !destination.instances.iter().any(applied)
+    };
+    let places = operation.destinations.iter().filter(never_ran);
+    let place = |it: &Destination| Some((it.group.parse().ok()?, it.service.parse().ok()?));
+    places.filter_map(place).collect()
 }
 
 /// How an instance that has come to terms with a change stands to it.

@@ -1,35 +1,38 @@
-//! Turns: changes of one group are made one after the other in this process.
+//! Turns: changes of one group, and of one service in the hub, are made one after the other in this
+//! process.
 //!
 //! Correctness doesn't need it, the transactions' requirements see to that; but writers that wait
-//! for their turn don't plan in vain.
+//! for their turn don't work in vain, and are never told that others kept coming in between: only
+//! another process can do that.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ferryway_model::Name;
 use ferryway_model::plan::Request;
+use ferryway_store::Key as StoreKey;
 use tokio::sync::OwnedMutexGuard;
 
-/// One turn at a time for each group.
+use super::keys;
+
+/// One turn at a time for each group and each service of the hub, by its key in the store.
 #[derive(Debug, Default)]
-pub(super) struct Turns(Mutex<BTreeMap<Name, Arc<tokio::sync::Mutex<()>>>>);
+pub(super) struct Turns(Mutex<BTreeMap<StoreKey, Arc<tokio::sync::Mutex<()>>>>);
 
 impl Turns {
-    /// Waits for the turn of every group that a request reads or changes.
+    /// Waits for the turn of everything that a request reads or changes.
     pub(super) async fn take(&self, request: &Request) -> Vec<OwnedMutexGuard<()>> {
-        self.take_all(groups(request).into_iter().cloned().collect())
-            .await
+        self.take_all(places(request)).await
     }
 
-    /// Waits for the turn of every one of these groups. They are taken in the order of their names,
-    /// so that two calls never wait for each other.
-    pub(super) async fn take_all(&self, groups: BTreeSet<Name>) -> Vec<OwnedMutexGuard<()>> {
+    /// Waits for the turn of every one of these. They are taken in their order, so that two calls
+    /// never wait for each other.
+    pub(super) async fn take_all(&self, places: BTreeSet<StoreKey>) -> Vec<OwnedMutexGuard<()>> {
         let locks: Vec<_> = {
             let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             turns.retain(|_, lock| Arc::strong_count(lock) > 1);
-            let locks = groups.into_iter();
+            let locks = places.into_iter();
             locks
-                .map(|group| turns.entry(group).or_default().clone())
+                .map(|place| turns.entry(place).or_default().clone())
                 .collect()
         };
         let mut taken = Vec::with_capacity(locks.len());
@@ -40,17 +43,21 @@ impl Turns {
     }
 }
 
-fn groups(request: &Request) -> BTreeSet<&Name> {
+fn places(request: &Request) -> BTreeSet<StoreKey> {
     match request {
-        Request::Publish { groups, .. } => groups.iter().map(|target| &target.group).collect(),
-        Request::Sync { source, to, .. } => to
-            .iter()
-            .map(|target| &target.group)
-            .chain(std::iter::once(source))
-            .collect(),
+        Request::Publish {
+            service, groups, ..
+        } => {
+            let groups = groups.iter().map(|target| keys::group(&target.group));
+            groups.chain([keys::hub(service)]).collect()
+        }
+        Request::Sync { source, to, .. } => {
+            let to = to.iter().map(|target| &target.group);
+            to.chain([source]).map(keys::group).collect()
+        }
         Request::Rollback { group, .. }
         | Request::Set { group, .. }
         | Request::Edit { group, .. }
-        | Request::Unpublish { group, .. } => BTreeSet::from([group]),
+        | Request::Unpublish { group, .. } => BTreeSet::from([keys::group(group)]),
     }
 }

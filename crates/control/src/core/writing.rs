@@ -27,7 +27,7 @@ use super::{Core, CoreError, idempotency, keys};
 pub(super) struct Hold {
     pub(super) _key: Option<idempotency::Turn>,
     pub(super) _writing: OwnedRwLockReadGuard<()>,
-    pub(super) _groups: Vec<OwnedMutexGuard<()>>,
+    pub(super) _turns: Vec<OwnedMutexGuard<()>>,
 }
 
 /// How often a change is planned anew when others came in between.
@@ -61,6 +61,18 @@ pub(super) struct Fences {
 }
 
 impl Tries {
+    /// Takes one, where memory alone has moved on: there is nothing to wait for.
+    ///
+    /// # Errors
+    /// It was tried often enough.
+    pub(super) fn spend(&mut self) -> Result<(), CoreError> {
+        self.left = self.left.saturating_sub(1);
+        if self.left == 0 {
+            return Err(CoreError::Contended);
+        }
+        Ok(())
+    }
+
     pub(super) fn new() -> Self {
         Self {
             left: TRIES_MAX,
@@ -78,10 +90,7 @@ impl Core {
     /// # Errors
     /// It was tried often enough, or the store is not available.
     pub(super) async fn again(&self, tries: &mut Tries, key: &StoreKey) -> Result<(), CoreError> {
-        tries.left = tries.left.saturating_sub(1);
-        if tries.left == 0 {
-            return Err(CoreError::Contended);
-        }
+        tries.spend()?;
         let mut held = self.0.held.subscribe();
         match self.0.store.get(key).await? {
             Some(entry) => self.holds(entry.modified).await?,

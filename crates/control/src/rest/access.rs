@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use ferryway_api::{ApiError, Scope};
 use ferryway_model::Name;
 use ferryway_runtime::{Clock, Stop};
+use uuid::Uuid;
 
 use super::count::Counters;
 use super::loopback;
@@ -89,6 +90,8 @@ pub(super) struct Caller {
 struct Known {
     name: String,
     scope: Scope,
+    /// None: the administrator, who needs none of the API's.
+    token: Option<Uuid>,
 }
 
 /// What a caller who may gets.
@@ -148,7 +151,11 @@ impl Guard {
         }
         let whose = given.map_or(Whose::Foreign, |given| core.whose(given));
         match (self, whose) {
-            (_, Whose::Token { name, scope }) => Ok(Known { name, scope }),
+            (_, Whose::Token { id, name, scope }) => Ok(Known {
+                name,
+                scope,
+                token: Some(id),
+            }),
             (Self::Dev, Whose::Foreign) => Ok(Known::administrator()),
             (Self::Token(expected), Whose::Foreign)
                 if given.is_some_and(|given| SecretDigest::of(given).equals(expected)) =>
@@ -166,6 +173,7 @@ impl Known {
         Self {
             name: "admin".to_owned(),
             scope: Scope::Admin,
+            token: None,
         }
     }
 }
@@ -236,8 +244,11 @@ impl Caller {
             Err(ApiError::Unauthorized) => return Err(who.err().unwrap_or(ApiError::Unauthorized)),
             Err(other) => return Err(other),
         }
-        let name = who.map_or_else(|_| "anonymous".to_owned(), |known| known.name);
-        let actor = Actor { name, from };
+        let (name, token) = who.map_or_else(
+            |_| ("anonymous".to_owned(), None),
+            |known| (known.name, known.token),
+        );
+        let actor = Actor { name, from, token };
         Ok(Allowed { door, actor, scope })
     }
 }

@@ -13,6 +13,7 @@ use super::BASE;
 use super::access::Allowed;
 use super::failure::Failure;
 use super::query::WaitQuery;
+use crate::core::Answered;
 
 /// What handlers answer.
 pub(super) type Answer = Result<Response, Failure>;
@@ -27,20 +28,13 @@ pub(super) fn tagged<T: Serialize>(body: &T, tag: &str) -> Answer {
     with(StatusCode::OK, body, &[(ETAG, tag)])
 }
 
-/// 201: the resource now lies at this path of the API.
-pub(super) fn created<T: Serialize>(body: &T, tag: &str, path: &str) -> Answer {
-    let location = format!("{BASE}{path}");
-    with(
-        StatusCode::CREATED,
-        body,
-        &[(ETAG, tag), (LOCATION, &location)],
-    )
-}
-
-/// 201 for what has no entity tag, because nobody can change it.
-pub(super) fn created_at<T: Serialize>(body: &T, path: &str) -> Answer {
-    let location = format!("{BASE}{path}");
-    with(StatusCode::CREATED, body, &[(LOCATION, &location)])
+/// 201: what was made, now or by the first call of the same idempotency key, and where it lies.
+pub(super) fn created(answered: &Answered) -> Answer {
+    let Answered { path, etag, body } = answered;
+    let location = format!("{BASE}/{path}");
+    let mut headers = vec![(LOCATION, location.as_str())];
+    headers.extend(etag.as_deref().map(|tag| (ETAG, tag)));
+    with(StatusCode::CREATED, body, &headers)
 }
 
 /// 204: it is gone.

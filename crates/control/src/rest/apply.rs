@@ -23,7 +23,7 @@ use super::sent::Sent;
 pub(super) async fn apply(caller: Caller, params: Params, sent: Sent) -> Answer {
     let allowed = caller.may(Verb::Write, Resource::Published, None)?;
     let wait = params.wait()?;
-    let (body, idempotency) = sent.keyed_json().await?;
+    let (body, idempotency) = sent.keyed_json(&allowed.actor).await?;
     let ApplyCall { apply, options } = match ApplyCall::read(&body) {
         Ok(call) => call,
         Err(bad) if bad.options.dry_run && bad.is_readable() => {

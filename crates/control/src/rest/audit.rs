@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::access::{Caller, Resource, Verb};
 use super::answer::{Answer, shown};
 use super::page::page;
-use super::query::{ListQuery, Params};
+use super::query::{Params, PlainListQuery};
 use crate::core::AuditRecord;
 
 /// An [`AuditEntry`] with sides that are written already.
@@ -30,11 +30,11 @@ struct Written<'a> {
 }
 
 /// Everything that was changed in the last 90 days, newest first.
-#[utoipa::path(get, path = "/audit", tag = "audit", params(ListQuery),
+#[utoipa::path(get, path = "/audit", tag = "audit", params(PlainListQuery),
     responses((status = 200, description = "One page", body = List<AuditEntry>)))]
 pub(super) async fn list_audit(caller: Caller, params: Params) -> Answer {
     let allowed = caller.may(Verb::Read, Resource::Audit, None)?;
-    let query = params.list()?;
+    let query = params.plain_list()?;
     let before = query
         .cursor::<Uuid>()?
         .map_or(Bound::Unbounded, Bound::Excluded);

@@ -1,6 +1,6 @@
 //! Errors as answers.
 
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use ferryway_api::ApiError;
@@ -54,6 +54,10 @@ impl IntoResponse for Failure {
         let headers = response.headers_mut();
         if let Some(after) = error.retry_after() {
             headers.insert(RETRY_AFTER, after.as_secs().into());
+        }
+        if status == StatusCode::PAYLOAD_TOO_LARGE {
+            // What was announced is not read, so nothing else can follow it.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

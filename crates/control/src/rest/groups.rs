@@ -8,16 +8,13 @@ use super::access::{Caller, Resource, Verb};
 use super::answer::{Answer, created, gone, shown, tagged};
 use super::failure::Failure;
 use super::page::{after, page};
-use super::patch::merge;
+use super::patch::patched;
 use super::precondition::Precondition;
 use super::query::{ListQuery, Params};
 use super::sent::Sent;
 use super::standing::Standing;
 use super::url::Url;
-use crate::core::{Core, CoreError, IfMatch, Memory};
-
-/// How often a patch is worked out anew when others changed the resource in between.
-pub(super) const PATCH_TRIES_MAX: usize = 16;
+use crate::core::{Core, CoreError, IfMatch, Made, Memory};
 
 /// All groups, by name.
 #[utoipa::path(get, path = "/gateway-groups", tag = "groups", params(ListQuery),
@@ -45,18 +42,12 @@ pub(super) async fn list_groups(caller: Caller, params: Params) -> Answer {
 pub(super) async fn create_group(caller: Caller, params: Params, sent: Sent) -> Answer {
     let allowed = caller.may(Verb::Write, Resource::Groups, None)?;
     params.none()?;
-    let (body, idempotency) = sent.keyed_json().await?;
+    let (body, idempotency) = sent.keyed_json(&allowed.actor).await?;
     let group = Draft::parse(&body, None)?;
     let core = allowed.core();
-    core.put_group(
-        &allowed.actor,
-        &group,
-        &IfMatch::Absent,
-        idempotency.as_ref(),
-    )
-    .await?;
-    let (answer, tag) = read(core, &group.name)?;
-    created(&answer, &tag, &path(&group.name))
+    let wanted = || Ok((group.clone(), IfMatch::Absent));
+    let made = core.put_group(&allowed.actor, &group.name, wanted, idempotency.as_ref());
+    answer(core, &group.name, made.await?)
 }
 
 /// One group.
@@ -88,13 +79,9 @@ pub(super) async fn put_group(
     let core = allowed.core();
     let before = core.read(|memory| memory.group_etag(&name));
     precondition.check(before.as_deref())?;
-    core.put_group(&allowed.actor, &group, &precondition.for_core(), None)
-        .await?;
-    let (answer, tag) = read(core, &name)?;
-    match before {
-        Some(_) => tagged(&answer, &tag),
-        None => created(&answer, &tag, &path(&name)),
-    }
+    let wanted = || Ok((group.clone(), precondition.for_core()));
+    let made = core.put_group(&allowed.actor, &name, wanted, None);
+    answer(core, &name, made.await?)
 }
 
 /// Changes some of what people set of a group.
@@ -113,26 +100,15 @@ pub(super) async fn patch_group(
     params.none()?;
     let precondition = Precondition::read(sent.headers())?;
     let patch = sent.patch().await?;
-    for _ in 0..PATCH_TRIES_MAX {
-        let (mut value, tag) = core
-            .read(|memory| Some((settable(memory, &name)?, memory.group_etag(&name)?)))
-            .ok_or_else(|| no_group(&name))?;
-        precondition.check(Some(&tag))?;
-        merge(&mut value, &patch);
-        let group = Draft::parse(&value, Some(&name))?;
-        match core
-            .put_group(&allowed.actor, &group, &IfMatch::Tags(vec![tag]), None)
-            .await
-        {
-            Err(CoreError::Stale) => {}
-            Err(error) => return Err(error.into()),
-            Ok(_) => {
-                let (answer, tag) = read(core, &name)?;
-                return tagged(&answer, &tag);
-            }
-        }
-    }
-    Err(ApiError::Contended.into())
+    let wanted = || {
+        let there = core.read(|memory| Some((settable(memory, &name)?, memory.group_etag(&name)?)));
+        let (value, tag) = there.ok_or_else(|| CoreError::not_found(missing(&name)))?;
+        precondition.for_core().check(Some(&tag))?;
+        let group = patched(value, &patch, |value| Draft::parse(value, Some(&name)));
+        Ok((group.map_err(CoreError::Refused)?, IfMatch::Still(tag)))
+    };
+    let made = core.put_group(&allowed.actor, &name, wanted, None);
+    answer(core, &name, made.await?)
 }
 
 /// Deletes a group that has no published service and no instance online.
@@ -171,7 +147,7 @@ pub(super) async fn confirm_shrink(
     let core = allowed.core();
     exists(core, &name)?;
     params.none()?;
-    let idempotency = sent.keyed_nothing().await?;
+    let idempotency = sent.keyed_nothing(&allowed.actor).await?;
     core.confirm_shrink(&allowed.actor, &name, idempotency.as_ref())
         .await?;
     let (answer, tag) = read(core, &name)?;
@@ -188,11 +164,20 @@ pub(super) fn exists(core: &Core, name: &Name) -> Result<(), ApiError> {
 }
 
 pub(super) fn no_group(name: &Name) -> ApiError {
-    ApiError::not_found(format!("there is no gateway group {name:?}"))
+    ApiError::not_found(missing(name))
 }
 
-fn path(name: &Name) -> String {
-    format!("/gateway-groups/{name}")
+fn missing(name: &Name) -> String {
+    format!("there is no gateway group {name:?}")
+}
+
+/// 201 for a group that this call, or the first of its key, made; else the group as it is.
+fn answer(core: &Core, name: &Name, made: Made) -> Answer {
+    if let Made::New(answered) = made {
+        return created(&answered);
+    }
+    let (group, tag) = read(core, name)?;
+    tagged(&group, &tag)
 }
 
 fn read(core: &Core, name: &Name) -> Result<(Group, String), Failure> {
@@ -213,15 +198,6 @@ fn settable(memory: &Memory, name: &Name) -> Option<serde_json::Value> {
 
 fn show(memory: &Memory, name: &Name) -> Option<Group> {
     let group = memory.groups.get(name)?;
-    let meta = &group.record.meta;
-    Some(Group {
-        name: name.to_string(),
-        title: meta.title.clone(),
-        description: meta.description.clone(),
-        labels: meta.labels.clone(),
-        enforce_publishing: group.record.enforce_publishing,
-        revision: group.head.revision.0,
-        root: group.head.root.to_string(),
-        instances: Standing::of(memory, name).counts(),
-    })
+    let counts = Standing::of(memory, name).counts();
+    Some(group.record.shown(name, &group.head, counts))
 }

@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 
 use ferryway_api::{ApiError, Held, Instance, InstanceState, List, ViewAt};
 use ferryway_model::{Digest, Name};
+use uuid::Uuid;
 
 use super::access::{Caller, Resource, Verb};
 use super::answer::{Answer, gone, shown};
 use super::groups::exists;
 use super::page::{after, page};
-use super::query::{ListQuery, Params};
+use super::query::{Params, PlainListQuery};
 use super::sent::Sent;
 use super::url::Url;
 use crate::core::{Core, Instance as Seen, Memory, Position};
 
 /// The instances of a group, by id.
-#[utoipa::path(get, path = "/gateway-groups/{group}/instances", tag = "groups", params(ListQuery),
+#[utoipa::path(get, path = "/gateway-groups/{group}/instances", tag = "groups", params(PlainListQuery),
     responses((status = 200, description = "One page", body = List<Instance>)))]
 pub(super) async fn list_instances(
     caller: Caller,
@@ -24,8 +25,9 @@ pub(super) async fn list_instances(
 ) -> Answer {
     let allowed = caller.may(Verb::Read, Resource::Instances, Some(&group))?;
     exists(allowed.core(), &group)?;
-    let query = params.list()?;
-    let rest = after(query.cursor.as_deref());
+    let query = params.plain_list()?;
+    let last = query.cursor::<Uuid>()?.map(|id| id.to_string());
+    let rest = after(last.as_deref());
     let list = allowed.core().read(|memory| {
         let root = root(memory, &group);
         let seen = memory.instances.get(&group).into_iter();

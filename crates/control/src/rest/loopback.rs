@@ -7,8 +7,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use axum::http::HeaderMap;
 use axum::http::header::{HOST, ORIGIN};
+use axum::http::{HeaderMap, HeaderValue};
 use ferryway_api::ApiError;
 
 /// Checks Host and Origin.
@@ -16,19 +16,17 @@ use ferryway_api::ApiError;
 /// # Errors
 /// The host is not this machine's loopback, or the origin is another one than this server.
 pub(super) fn check(headers: &HeaderMap) -> Result<(), ApiError> {
-    let text = |name| {
-        headers
-            .get(name)
-            .map(|value| value.to_str().unwrap_or_default())
-    };
-    let host = text(HOST).unwrap_or_default();
+    let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    let host = headers.get(HOST).map(text).unwrap_or_default();
+    let host = host.as_str();
     if headers.get_all(HOST).iter().count() != 1 || !is_loopback(host) {
         let message =
             "with --dev the Host must be localhost, 127.0.0.1 or [::1]; call it by one of these";
         return Err(ApiError::Forbidden(message.to_owned()));
     }
     let own = format!("http://{host}");
-    if text(ORIGIN).is_some_and(|origin| !origin.eq_ignore_ascii_case(&own)) {
+    let mut origins = headers.get_all(ORIGIN).iter().map(text);
+    if origins.any(|origin| !origin.eq_ignore_ascii_case(&own)) {
         let message = "with --dev pages of other origins are not answered; use a token instead";
         return Err(ApiError::Forbidden(message.to_owned()));
     }
@@ -120,5 +118,14 @@ mod tests {
         allowed("localhost:7080", Some("http://evil.example"), false);
         allowed("localhost:7080", Some("null"), false);
         allowed("localhost:7080", Some(""), false);
+        let own = "http://localhost:7080";
+        for origins in [[own, "http://evil.example"], ["http://evil.example", own]] {
+            let mut two = HeaderMap::new();
+            two.append(HOST, "localhost:7080".parse().unwrap());
+            for origin in origins {
+                two.append(ORIGIN, origin.parse().unwrap());
+            }
+            assert!(check(&two).is_err(), "{origins:?}");
+        }
     }
 }

@@ -34,7 +34,7 @@ pub(super) async fn publish(
     let allowed = caller.may(Verb::Write, Resource::Services, None)?;
     services::exists(allowed.core(), &service)?;
     let wait = params.wait()?;
-    let (body, idempotency) = sent.keyed_json().await?;
+    let (body, idempotency) = sent.keyed_json(&allowed.actor).await?;
     let call = Call::publish(&body, &service);
     perform(&allowed, Asked::post(call, idempotency, wait)).await
 }
@@ -56,7 +56,7 @@ pub(super) async fn sync_service(
     allowed.also(Verb::Write, Resource::Published, None)?;
     is_published(allowed.core(), &group, &service)?;
     let wait = params.wait()?;
-    let (body, idempotency) = sent.keyed_json().await?;
+    let (body, idempotency) = sent.keyed_json(&allowed.actor).await?;
     let call = Call::sync_service(&body, &group, &service);
     perform(&allowed, Asked::post(call, idempotency, wait)).await
 }
@@ -77,7 +77,7 @@ pub(super) async fn sync_group(
     allowed.also(Verb::Write, Resource::Published, None)?;
     groups::exists(allowed.core(), &group)?;
     let wait = params.wait()?;
-    let (body, idempotency) = sent.keyed_json().await?;
+    let (body, idempotency) = sent.keyed_json(&allowed.actor).await?;
     let call = Call::sync_group(&body, &group);
     perform(&allowed, Asked::post(call, idempotency, wait)).await
 }
@@ -97,7 +97,7 @@ pub(super) async fn rollback(
     let allowed = caller.may(Verb::Write, Resource::Published, Some(&group))?;
     is_published(allowed.core(), &group, &service)?;
     let wait = params.wait()?;
-    let (body, idempotency) = sent.keyed_json().await?;
+    let (body, idempotency) = sent.keyed_json(&allowed.actor).await?;
     let call = Call::rollback(&body, &group, &service);
     perform(&allowed, Asked::post(call, idempotency, wait)).await
 }

@@ -11,16 +11,16 @@ use uuid::Uuid;
 use super::access::{Caller, Resource, Verb};
 use super::answer::{Answer, settled, shown};
 use super::page::page;
-use super::query::{ListQuery, Params, WaitQuery};
+use super::query::{ListQuery, Params, PlainListQuery, WaitQuery};
 use super::sent::Sent;
 use super::url::Url;
 
 /// Operations, newest first.
-#[utoipa::path(get, path = "/operations", tag = "operations", params(ListQuery),
+#[utoipa::path(get, path = "/operations", tag = "operations", params(PlainListQuery),
     responses((status = 200, description = "One page", body = List<Operation>)))]
 pub(super) async fn list_operations(caller: Caller, params: Params) -> Answer {
     let allowed = caller.may(Verb::Read, Resource::Operations, None)?;
-    let query = params.list()?;
+    let query = params.plain_list()?;
     let before = query
         .cursor::<Uuid>()?
         .map_or(Bound::Unbounded, Bound::Excluded);
@@ -84,7 +84,7 @@ async fn steer(
         .read(|memory| memory.operations.get(&id).cloned());
     let operation = operation.ok_or_else(|| no_operation(id))?;
     params.none()?;
-    sent.keyed_nothing().await?;
+    sent.keyed_nothing(&allowed.actor).await?;
     let message = format!(
         "operation {id} was delivered to all instances at once, so it has no rollout that could \
          be {what}; to take the change back, use rollback"

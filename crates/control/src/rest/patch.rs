@@ -1,27 +1,74 @@
 //! JSON merge patch (RFC 7396).
 
+use ferryway_model::{Code, Problem};
 use serde_json::{Map, Value};
 
+/// What a resource becomes by a patch. A null that removes nothing does nothing; where it stands for
+/// a field that no resource of the kind has, it is refused like any unknown field: whoever writes
+/// `hots` for `hosts` is told so, whatever the value.
+///
+/// # Errors
+/// What `parse` says of the patched resource, and the unknown fields.
+pub(super) fn patched<T>(
+    mut resource: Value,
+    patch: &Value,
+    parse: impl Fn(&Value) -> Result<T, Vec<Problem>>,
+) -> Result<T, Vec<Problem>> {
+    let mut with_nulls = resource.clone();
+    merge(&mut resource, patch);
+    let parsed = parse(&resource);
+    if !merge_and(&mut with_nulls, patch, AbsentNull::Keep) {
+        return parsed;
+    }
+    let said = parse(&with_nulls).err().unwrap_or_default();
+    let is_unknown = |problem: &Problem| problem.code == Code::UnknownField;
+    let unknown: Vec<_> = said.into_iter().filter(is_unknown).collect();
+    if unknown.is_empty() {
+        return parsed;
+    }
+    let other = parsed.err().unwrap_or_default().into_iter();
+    let other = other.filter(|problem| !is_unknown(problem));
+    Err(unknown.into_iter().chain(other).collect())
+}
+
 /// Changes `target` as `patch` says: objects are merged, null removes, everything else replaces.
-/// Recursion is bounded by the depth that JSON is read with.
-pub(super) fn merge(target: &mut Value, patch: &Value) {
+fn merge(target: &mut Value, patch: &Value) {
+    merge_and(target, patch, AbsentNull::Drop);
+}
+
+/// What becomes of a null where there is nothing to remove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AbsentNull {
+    Drop,
+    Keep,
+}
+
+/// Merges, and says whether there was a null with nothing to remove. Recursion is bounded by the
+/// depth that JSON is read with.
+fn merge_and(target: &mut Value, patch: &Value, absent: AbsentNull) -> bool {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
-        return;
+        return false;
     };
     if !target.is_object() {
         *target = Value::Object(Map::new());
     }
     let Value::Object(target) = target else {
-        return;
+        return false;
     };
+    let mut found = false;
     for (key, value) in patch {
-        if value.is_null() {
-            target.remove(key);
-        } else {
-            merge(target.entry(key.clone()).or_insert(Value::Null), value);
+        if !value.is_null() {
+            let place = target.entry(key.clone()).or_insert(Value::Null);
+            found |= merge_and(place, value, absent);
+        } else if target.remove(key).is_none() {
+            found = true;
+            if absent == AbsentNull::Keep {
+                target.insert(key.clone(), Value::Null);
+            }
         }
     }
+    found
 }
 
 #[cfg(test)]

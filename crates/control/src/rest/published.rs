@@ -14,7 +14,7 @@ use super::groups::exists;
 use super::moves::{Asked, perform};
 use super::page::{after, page};
 use super::precondition::Precondition;
-use super::query::{ListQuery, OptionsQuery, Params, WaitQuery, bad_cursor};
+use super::query::{ListQuery, OptionsQuery, Params, PlainListQuery, WaitQuery, bad_cursor};
 use super::sent::Sent;
 use super::standing::Standing;
 use super::url::Url;
@@ -181,7 +181,7 @@ pub(super) async fn put_definition(
 
 /// What ran of the service in the group, newest first. It stays when the service is unpublished.
 #[utoipa::path(get, path = "/gateway-groups/{group}/services/{service}/history",
-    tag = "published", params(ListQuery),
+    tag = "published", params(PlainListQuery),
     responses((status = 200, description = "One page", body = List<HistoryEntry>)))]
 pub(super) async fn get_history(
     caller: Caller,
@@ -195,7 +195,7 @@ pub(super) async fn get_history(
     if !core.read(|memory| memory.history.contains_key(&place)) {
         return Err(not_published(&place.0, &place.1).into());
     }
-    let query = params.list()?;
+    let query = params.plain_list()?;
     let after = query.cursor::<Uuid>()?;
     let list = core.read(|memory| {
         let ran = memory

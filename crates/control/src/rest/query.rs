@@ -37,6 +37,19 @@ pub(super) struct ListQuery {
     pub(super) q: Option<String>,
 }
 
+/// What a list is asked for whose items have no labels.
+#[derive(Clone, Debug, PartialEq, Eq, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PlainListQuery {
+    /// Most items on the page: 1 to 1000, default 100.
+    #[param(required = false, minimum = 1, maximum = 1000)]
+    limit: usize,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Only what has this text in it, whatever the case.
+    q: Option<String>,
+}
+
 /// How long the answer may wait for the end of delivery.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -98,6 +111,17 @@ impl Params {
         Ok(query)
     }
 
+    /// Those of a list whose items have no labels: to ask for one would find nothing, whatever it
+    /// is.
+    ///
+    /// # Errors
+    /// They are not.
+    pub(super) fn plain_list(mut self) -> Result<ListQuery, ApiError> {
+        let query = self.take_plain_list()?;
+        self.end(&["limit", "cursor", "q"])?;
+        Ok(query.into())
+    }
+
     /// Those of the comparison: a list's, two that must be there, and one that may.
     ///
     /// # Errors
@@ -136,7 +160,7 @@ impl Params {
     pub(super) fn wait_and_options(mut self) -> Result<(WaitQuery, OptionsQuery), ApiError> {
         let wait = self.take_wait()?;
         let options = OptionsQuery {
-            dry_run: self.parsed("dry_run")?.unwrap_or(false),
+            dry_run: self.flag("dry_run")?,
             expect_plan: self.parsed("expect_plan")?,
         };
         self.end(&["wait", "dry_run", "expect_plan"])?;
@@ -144,14 +168,7 @@ impl Params {
     }
 
     fn take_list(&mut self) -> Result<ListQuery, ApiError> {
-        let limit = self.parsed("limit")?.unwrap_or(LIMIT_DEFAULT);
-        if !(1..=LIMIT_MAX).contains(&limit) {
-            return Err(ApiError::Query(format!(
-                "limit is {limit}; must be 1 to {LIMIT_MAX}"
-            )));
-        }
-        let cursor = self.one("cursor")?;
-        let q = self.one("q")?.map(|q| q.to_lowercase());
+        let plain = self.take_plain_list()?;
         let mut label = Vec::new();
         for (_, text) in self.pairs.extract_if(.., |(name, _)| name == "label") {
             let (key, value) = text
@@ -160,11 +177,23 @@ impl Params {
             label.push((key.to_owned(), value.to_owned()));
         }
         Ok(ListQuery {
-            limit,
-            cursor,
             label,
-            q,
+            ..plain.into()
         })
+    }
+
+    fn take_plain_list(&mut self) -> Result<PlainListQuery, ApiError> {
+        let limit = match self.one("limit")? {
+            None => LIMIT_DEFAULT,
+            Some(text) => {
+                let number = text.parse().ok().filter(|n| (1..=LIMIT_MAX).contains(n));
+                let wrong = || format!("limit is {text:?}; must be 1 to {LIMIT_MAX}");
+                number.ok_or_else(|| ApiError::Query(wrong()))?
+            }
+        };
+        let cursor = self.one("cursor")?;
+        let q = self.one("q")?.map(|q| q.to_lowercase());
+        Ok(PlainListQuery { limit, cursor, q })
     }
 
     fn take_wait(&mut self) -> Result<WaitQuery, ApiError> {
@@ -173,6 +202,17 @@ impl Params {
             return Err(ApiError::Query(format!("wait is longer than {WAIT_MAX:?}")));
         }
         Ok(WaitQuery { wait })
+    }
+
+    fn flag(&mut self, name: &str) -> Result<bool, ApiError> {
+        match self.one(name)?.as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(text) => {
+                let message = format!("{name} is {text:?}; must be true or false");
+                Err(ApiError::Query(message))
+            }
+        }
     }
 
     fn one(&mut self, name: &str) -> Result<Option<String>, ApiError> {
@@ -238,6 +278,18 @@ fn broken(query: &str) -> Option<&'static str> {
     match str::from_utf8(&decoded) {
         Ok(_) => None,
         Err(_) => Some("escapes that are no UTF-8"),
+    }
+}
+
+impl From<PlainListQuery> for ListQuery {
+    fn from(query: PlainListQuery) -> Self {
+        let PlainListQuery { limit, cursor, q } = query;
+        Self {
+            limit,
+            cursor,
+            label: Vec::new(),
+            q,
+        }
     }
 }
 

@@ -13,14 +13,14 @@ use super::failure::Failure;
 use super::groups::exists;
 use super::page::{after, page};
 use super::precondition::Precondition;
-use super::query::{ListQuery, Params};
+use super::query::{Params, PlainListQuery};
 use super::sent::Sent;
 use super::url::Url;
-use crate::core::{Core, Memory};
+use crate::core::{Core, Made, Memory};
 
 /// The registries of a group, by name.
 #[utoipa::path(get, path = "/gateway-groups/{group}/registries", tag = "registries",
-    params(ListQuery),
+    params(PlainListQuery),
     responses((status = 200, description = "One page", body = List<Registry>)))]
 pub(super) async fn list_registries(
     caller: Caller,
@@ -29,14 +29,14 @@ pub(super) async fn list_registries(
 ) -> Answer {
     let allowed = caller.may(Verb::Read, Resource::Registries, Some(&group))?;
     exists(allowed.core(), &group)?;
-    let query = params.list()?;
+    let query = params.plain_list()?;
     let last = query.cursor::<Name>()?;
     let list = allowed.core().read(|memory| {
         let group_of = memory.groups.get(&group).into_iter();
         let all =
             group_of.flat_map(|group| group.registries.range::<Name, _>(after(last.as_ref())));
-        let names = all.filter(|(name, record)| {
-            query.matches(&BTreeMap::new(), &[name.as_str(), &record.title])
+        let names = all.filter(|(name, titled)| {
+            query.matches(&BTreeMap::new(), &[name.as_str(), &titled.record.title])
         });
         page(&query, names.map(|(name, _)| name), |name| {
             show(memory, &group, name)
@@ -81,17 +81,12 @@ pub(super) async fn put_registry(
     let before = core.read(|memory| memory.registry_etag(&group, &name));
     precondition.check(before.as_deref())?;
     let if_match = precondition.for_core();
-    core.put_registry(&allowed.actor, &group, &registry, &title, &if_match, None)
-        .await?;
-    let (answer, tag) = read(core, &group, &name)?;
-    match before {
-        Some(_) => tagged(&answer, &tag),
-        None => created(
-            &answer,
-            &tag,
-            &format!("/gateway-groups/{group}/registries/{name}"),
-        ),
+    let made = core.put_registry(&allowed.actor, &group, &registry, &title, &if_match, None);
+    if let Made::New(answered) = made.await? {
+        return created(&answered);
     }
+    let (answer, tag) = read(core, &group, &name)?;
+    tagged(&answer, &tag)
 }
 
 /// Deletes a registry that no binding of the group names.

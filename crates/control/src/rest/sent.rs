@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use ferryway_api::ApiError;
 use ferryway_model::limits::BODY_BYTES_MAX;
@@ -14,7 +14,7 @@ use ferryway_model::{At, Code, Digest, Walk, parse_json};
 use serde_json::Value;
 
 use super::access::Door;
-use crate::core::Idempotency;
+use crate::core::{Actor, Idempotency};
 
 /// A request whose body is not read yet.
 #[derive(Debug)]
@@ -65,8 +65,11 @@ impl Sent {
     ///
     /// # Errors
     /// A malformed key; another content type, too large, or no JSON.
-    pub(super) async fn keyed_json(self) -> Result<(Value, Option<Idempotency>), ApiError> {
-        let key = key(self.headers())?;
+    pub(super) async fn keyed_json(
+        self,
+        actor: &Actor,
+    ) -> Result<(Value, Option<Idempotency>), ApiError> {
+        let key = key(self.headers(), actor)?;
         let mut print = self.fingerprint();
         let bytes = self.bytes(&[JSON]).await?;
         print.update(&bytes);
@@ -80,8 +83,11 @@ impl Sent {
     ///
     /// # Errors
     /// A malformed key, or a body that says something.
-    pub(super) async fn keyed_nothing(self) -> Result<Option<Idempotency>, ApiError> {
-        let key = key(self.headers())?;
+    pub(super) async fn keyed_nothing(
+        self,
+        actor: &Actor,
+    ) -> Result<Option<Idempotency>, ApiError> {
+        let key = key(self.headers(), actor)?;
         let print = self.fingerprint();
         let is_json = media_type(self.headers()).is_some();
         let bytes = if is_json {
@@ -135,16 +141,24 @@ impl Sent {
             return Err(ApiError::Header(message.to_owned()));
         }
         let kind = media_type(self.headers());
-        if !kinds
+        let is_known = kinds
             .iter()
-            .any(|known| kind.is_some_and(|kind| kind.eq_ignore_ascii_case(known)))
-        {
+            .any(|known| kind.is_some_and(|kind| kind.eq_ignore_ascii_case(known)));
+        if !is_known || !is_plain(self.headers()) {
             return Err(ApiError::UnsupportedMediaType(JSON));
         }
         self.read().await
     }
 
     async fn read(self) -> Result<Bytes, ApiError> {
+        // Said before anything is read: the sender may be waiting for leave to send it.
+        let length = self.headers().get(CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if length.is_some_and(|length| length > BODY_BYTES_MAX as u64) {
+            return Err(ApiError::BodyTooLarge {
+                max: BODY_BYTES_MAX,
+            });
+        }
         match tokio::time::timeout(BODY_WITHIN, Bytes::from_request(self.request, &())).await {
             Ok(Ok(bytes)) => Ok(bytes),
             Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
@@ -169,19 +183,41 @@ fn unreadable(message: &str) -> ApiError {
     ApiError::problem(Code::Unreadable, "", message)
 }
 
-/// The content type without its parameters; JSON has one encoding, whatever they say.
+/// Whether a body comes as it is: not compressed, and in the one encoding that JSON has (RFC 8259,
+/// 8.1). Read as that, another would be taken for what it is not.
+fn is_plain(headers: &HeaderMap) -> bool {
+    let encodings = headers.get_all(CONTENT_ENCODING).iter();
+    let mut encodings = encodings.map(|value| value.to_str().unwrap_or_default().trim());
+    let types = headers.get_all(CONTENT_TYPE).iter();
+    let parameters = types.flat_map(|value| value.to_str().unwrap_or_default().split(';').skip(1));
+    let mut charsets = parameters.filter_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let is_charset = name.trim().eq_ignore_ascii_case("charset");
+        is_charset.then(|| value.trim().trim_matches('"'))
+    });
+    encodings.all(|encoding| encoding.eq_ignore_ascii_case("identity"))
+        && charsets.all(|charset| charset.eq_ignore_ascii_case("utf-8"))
+}
+
+/// The content type without its parameters.
 fn media_type(headers: &HeaderMap) -> Option<&str> {
     let text = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     text.split(';').next().map(str::trim)
 }
 
-fn key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+/// The key with who chose it: two callers may choose the same. Who shows no token of the API's is
+/// the administrator.
+fn key(headers: &HeaderMap, actor: &Actor) -> Result<Option<String>, ApiError> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
         return Ok(None);
     };
     let once = headers.get_all(IDEMPOTENCY_KEY).iter().count() == 1;
     match value.to_str() {
-        Ok(text) if once && (1..=KEY_BYTES_MAX).contains(&text.len()) => Ok(Some(text.to_owned())),
+        Ok(text) if once && (1..=KEY_BYTES_MAX).contains(&text.len()) => {
+            let caller = actor.token.map(|token| token.to_string());
+            let caller = caller.as_deref().unwrap_or("admin");
+            Ok(Some(format!("{caller} {text}")))
+        }
         _ => {
             let message = format!(
                 "Idempotency-Key must be one text of 1 to {KEY_BYTES_MAX} visible characters"

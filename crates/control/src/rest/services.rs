@@ -1,9 +1,10 @@
 //! `/services`: the hub.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ferryway_api::body::ServiceBody;
 use ferryway_api::{ApiError, List, Service};
+use ferryway_model::plan::HubService;
 use ferryway_model::{Definition, Digest, Name};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -13,14 +14,13 @@ use serde_json::{Value, json};
 use super::access::{Caller, Resource, Verb};
 use super::answer::{Answer, created, gone, shown, tagged};
 use super::failure::Failure;
-use super::groups::PATCH_TRIES_MAX;
 use super::page::{after, page};
-use super::patch::merge;
+use super::patch::patched;
 use super::precondition::Precondition;
 use super::query::{ListQuery, Params};
 use super::sent::Sent;
 use super::url::Url;
-use crate::core::{Core, CoreError, IfMatch, Memory};
+use crate::core::{Core, CoreError, IfMatch, Made, Memory};
 
 /// A [`Service`] with a definition whose fields are written already.
 #[derive(Debug, Serialize)]
@@ -63,20 +63,17 @@ pub(super) async fn list_services(caller: Caller, params: Params) -> Answer {
 pub(super) async fn create_service(caller: Caller, params: Params, sent: Sent) -> Answer {
     let allowed = caller.may(Verb::Write, Resource::Services, None)?;
     params.none()?;
-    let (body, idempotency) = sent.keyed_json().await?;
+    let (body, idempotency) = sent.keyed_json(&allowed.actor).await?;
     let (definition, meta) = Definition::parse_service(&body, None)?;
     let (core, actor) = (allowed.core(), &allowed.actor);
-    core.put_hub(
-        actor,
-        &definition,
-        &meta,
-        &IfMatch::Absent,
-        idempotency.as_ref(),
-    )
-    .await?;
-    let name = &definition.content.name;
-    let (answer, tag) = read(core, name)?;
-    created(&answer, &tag, &path(name))
+    let name = definition.content.name.clone();
+    let service = HubService {
+        definition: Arc::new(definition),
+        meta,
+    };
+    let wanted = || Ok((service.clone(), IfMatch::Absent));
+    let made = core.put_hub(actor, &name, wanted, idempotency.as_ref());
+    answer(core, &name, made.await?)
 }
 
 /// One service of the hub.
@@ -108,14 +105,13 @@ pub(super) async fn put_service(
     let core = allowed.core();
     let before = core.read(|memory| memory.hub_etag(&name));
     precondition.check(before.as_deref())?;
-    let if_match = precondition.for_core();
-    core.put_hub(&allowed.actor, &definition, &meta, &if_match, None)
-        .await?;
-    let (answer, tag) = read(core, &name)?;
-    match before {
-        Some(_) => tagged(&answer, &tag),
-        None => created(&answer, &tag, &path(&name)),
-    }
+    let service = HubService {
+        definition: Arc::new(definition),
+        meta,
+    };
+    let wanted = || Ok((service.clone(), precondition.for_core()));
+    let made = core.put_hub(&allowed.actor, &name, wanted, None);
+    answer(core, &name, made.await?)
 }
 
 /// Changes some fields of a service of the hub.
@@ -134,27 +130,17 @@ pub(super) async fn patch_service(
     params.none()?;
     let precondition = Precondition::read(sent.headers())?;
     let patch = sent.patch().await?;
-    for _ in 0..PATCH_TRIES_MAX {
-        let (mut value, tag) = core
-            .read(|memory| Some((settable(memory, &name)?, memory.hub_etag(&name)?)))
-            .ok_or_else(|| no_service(&name))?;
-        precondition.check(Some(&tag))?;
-        merge(&mut value, &patch);
-        let (definition, meta) = Definition::parse_service(&value, Some(&name))?;
-        let if_match = IfMatch::Tags(vec![tag]);
-        match core
-            .put_hub(&allowed.actor, &definition, &meta, &if_match, None)
-            .await
-        {
-            Err(CoreError::Stale) => {}
-            Err(error) => return Err(error.into()),
-            Ok(_) => {
-                let (answer, tag) = read(core, &name)?;
-                return tagged(&answer, &tag);
-            }
-        }
-    }
-    Err(ApiError::Contended.into())
+    let wanted = || {
+        let there = core.read(|memory| Some((settable(memory, &name)?, memory.hub_etag(&name)?)));
+        let (value, tag) = there.ok_or_else(|| CoreError::not_found(missing(&name)))?;
+        precondition.for_core().check(Some(&tag))?;
+        let parse = |value: &Value| Definition::parse_service(value, Some(&name));
+        let (definition, meta) = patched(value, &patch, parse).map_err(CoreError::Refused)?;
+        let definition = Arc::new(definition);
+        Ok((HubService { definition, meta }, IfMatch::Still(tag)))
+    };
+    let made = core.put_hub(&allowed.actor, &name, wanted, None);
+    answer(core, &name, made.await?)
 }
 
 /// Deletes a service that no group has. Its version numbers stay used.
@@ -188,11 +174,20 @@ pub(super) fn exists(core: &Core, name: &Name) -> Result<(), ApiError> {
 }
 
 fn no_service(name: &Name) -> ApiError {
-    ApiError::not_found(format!("there is no service {name:?} in the hub"))
+    ApiError::not_found(missing(name))
 }
 
-fn path(name: &Name) -> String {
-    format!("/services/{name}")
+fn missing(name: &Name) -> String {
+    format!("there is no service {name:?} in the hub")
+}
+
+/// 201 for a service that this call, or the first of its key, made; else the service as it is.
+fn answer(core: &Core, name: &Name, made: Made) -> Answer {
+    if let Made::New(answered) = made {
+        return created(&answered);
+    }
+    let (service, tag) = read(core, name)?;
+    tagged(&service, &tag)
 }
 
 fn read(core: &Core, name: &Name) -> Result<(Box<RawValue>, String), Failure> {

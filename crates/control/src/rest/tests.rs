@@ -10,6 +10,7 @@ mod errors;
 mod idempotency;
 mod lists;
 mod overview;
+mod parallel;
 mod plain;
 mod published;
 mod revision;

@@ -5,23 +5,24 @@ use std::ops::Bound;
 
 use ferryway_api::body::TokenBody;
 use ferryway_api::{ApiError, List, NewToken, Token, TokenDraft};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::access::{Caller, Resource, Verb};
-use super::answer::{Answer, created_at, gone, shown};
+use super::answer::{Answer, created, gone, shown};
 use super::page::page;
-use super::query::{ListQuery, Params};
+use super::query::{Params, PlainListQuery};
 use super::sent::Sent;
 use super::url::Url;
-use crate::core::{Memory, TokenRecord};
+use crate::core::{Memory, Minted};
 
 /// All tokens, oldest first; expired ones too, until they are deleted. The administrator's own is
 /// none of them: it lies in the control plane's data folder.
-#[utoipa::path(get, path = "/tokens", tag = "tokens", params(ListQuery),
+#[utoipa::path(get, path = "/tokens", tag = "tokens", params(PlainListQuery),
     responses((status = 200, description = "One page", body = List<Token>)))]
 pub(super) async fn list_tokens(caller: Caller, params: Params) -> Answer {
     let allowed = caller.may(Verb::Read, Resource::Tokens, None)?;
-    let query = params.list()?;
+    let query = params.plain_list()?;
     let after = query
         .cursor::<Uuid>()?
         .map_or(Bound::Unbounded, Bound::Excluded);
@@ -39,19 +40,18 @@ pub(super) async fn list_tokens(caller: Caller, params: Params) -> Answer {
 pub(super) async fn create_token(caller: Caller, params: Params, sent: Sent) -> Answer {
     let allowed = caller.may(Verb::Write, Resource::Tokens, None)?;
     params.none()?;
-    let (body, idempotency) = sent.keyed_json().await?;
+    let (body, idempotency) = sent.keyed_json(&allowed.actor).await?;
     let draft = TokenDraft::read(&body)?;
     let core = allowed.core();
     let made = core
         .create_token(&allowed.actor, &draft, idempotency.as_ref())
         .await?;
-    let token = core.read(|memory| show(memory, made.id));
-    let token = token.ok_or_else(|| no_token(made.id))?;
-    let answer = NewToken {
-        token,
-        secret: made.secret,
-    };
-    created_at(&answer, &format!("/tokens/{}", made.id))
+    let Minted {
+        mut answered,
+        secret,
+    } = made;
+    answered.body["secret"] = json!(secret);
+    created(&answered)
 }
 
 /// Deletes a token. Whoever shows its secret from then on is nobody.
@@ -79,20 +79,5 @@ fn no_token(id: Uuid) -> ApiError {
 }
 
 fn show(memory: &Memory, id: Uuid) -> Option<Token> {
-    let TokenRecord {
-        name,
-        scope,
-        expires_at,
-        created_at,
-        created_by,
-        digest: _,
-    } = memory.tokens.get(&id)?.clone();
-    Some(Token {
-        id,
-        name,
-        scope,
-        expires_at,
-        created_at,
-        created_by,
-    })
+    Some(memory.tokens.get(&id)?.shown(id))
 }

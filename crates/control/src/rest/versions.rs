@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::access::{Caller, Resource, Verb};
 use super::answer::{Answer, shown};
 use super::page::page;
-use super::query::{ListQuery, Params, bad_cursor};
+use super::query::{Params, PlainListQuery, bad_cursor};
 use super::url::Url;
 use crate::core::{Core, Group, Memory};
 
@@ -27,7 +27,7 @@ struct Written<'m> {
 }
 
 /// The versions of a service, newest first. They stay when the service leaves the hub.
-#[utoipa::path(get, path = "/services/{service}/versions", tag = "hub", params(ListQuery),
+#[utoipa::path(get, path = "/services/{service}/versions", tag = "hub", params(PlainListQuery),
     responses((status = 200, description = "One page", body = List<Version>)))]
 pub(super) async fn list_versions(
     caller: Caller,
@@ -36,7 +36,7 @@ pub(super) async fn list_versions(
 ) -> Answer {
     let allowed = caller.may(Verb::Read, Resource::Services, None)?;
     known(allowed.core(), &service)?;
-    let query = params.list()?;
+    let query = params.plain_list()?;
     let after = query.cursor::<VersionNumber>()?;
     let list = allowed.core().read(|memory| {
         let mut all: Vec<_> = memory

@@ -64,7 +64,7 @@ impl Write {
                 ResourceChange::Registry(_, after) => {
                     let Some(group) = group else { continue };
                     let changes = views.entry(group).or_default();
-                    write.registry(group, name, after.as_ref(), changes);
+                    write.registry(memory, group, name, after.as_ref(), changes);
                 }
                 ResourceChange::Service(_, after) => write.hub(memory, name, after.as_ref(), now),
                 ResourceChange::Published(_) => {}
@@ -161,12 +161,15 @@ impl Write {
 
     fn registry(
         &mut self,
+        memory: &Memory,
         group: &Name,
         name: &Name,
         after: Option<&TitledRegistry>,
         changes: &mut Changes,
     ) {
         let (key, record) = (Key::registry(name), keys::registry(group, name));
+        let expect = memory.registry_expected(group, name);
+        self.requires.insert(record.clone(), expect);
         let Some(TitledRegistry { registry, title }) = after else {
             changes.removals.insert(key);
             self.deletes.insert(record);

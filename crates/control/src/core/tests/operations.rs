@@ -122,6 +122,7 @@ impl Puppet {
         };
         let nack = Nack {
             transaction: position.revision,
+            desired: Some(position),
             effective: Some(effective),
             faults: vec![fault],
             cut,
@@ -249,6 +250,66 @@ async fn an_operation_ends_when_every_instance_has_answered() {
         OperationState::Succeeded,
         &[Applied, Applied],
     );
+}
+
+/// Content that every instance rejected never ran there: it is nothing to go back to, and could be
+/// brought back without its checks.
+#[tokio::test]
+async fn what_every_instance_rejected_is_no_history() {
+    let house = House::new().await.with_groups().await;
+    let (one, two) = (Puppet::joins(&house, "test"), Puppet::joins(&house, "test"));
+    let back = |version: &str| Request::Rollback {
+        group: named("test"),
+        service: named("a"),
+        to: RollbackTo::Version(version.parse().expect("is a version")),
+        with_binding: false,
+    };
+    for (version, rejects_one, rejects_two) in [
+        ("1", false, false),
+        ("2", true, true),
+        ("3", false, true),
+        ("4", true, true),
+    ] {
+        house.hub("a", &format!("/{version}")).await;
+        let published = house.publish(version, &["test"]).await;
+        published.expect("is published");
+        for (puppet, rejects) in [(&one, rejects_one), (&two, rejects_two)] {
+            if rejects {
+                puppet.rejects("a");
+            } else {
+                puppet.applies();
+            }
+        }
+    }
+    // Nobody is there to reject it: it counts as run.
+    one.leaves();
+    two.leaves();
+    house.hub("a", "/5").await;
+    house.publish("5", &["test"]).await.expect("is published");
+    let check = async |house: &House| {
+        for (version, expect) in [
+            ("4", false),
+            ("2", false),
+            ("3", true),
+            ("1", true),
+            ("5", true),
+        ] {
+            let changed = house.change(&back(version)).await;
+            match changed {
+                Ok(_) => assert!(expect, "{version} never ran"),
+                Err(error) => {
+                    assert_eq!(
+                        (codes(error), expect),
+                        (vec![Code::NotInHistory], false),
+                        "{version}"
+                    );
+                }
+            }
+        }
+    };
+    check(&house).await;
+    let house = house.again().await;
+    check(&house).await;
 }
 
 #[tokio::test]

@@ -136,6 +136,7 @@ impl Puppet {
         let effective = Some(Position { root, ..position });
         let nack = Nack {
             transaction: position.revision,
+            desired: Some(position),
             effective,
             faults: vec![fault],
             cut: 0,

@@ -193,3 +193,90 @@ async fn while_the_first_is_under_way() {
     assert_eq!(first.await.status, 201);
     assert_eq!(call().await.status, 201);
 }
+
+/// The answer is kept, not made anew: what was made may have been changed or deleted since.
+#[tokio::test]
+async fn what_was_made_is_answered_as_it_was() {
+    let api = Api::new().await;
+    let large = "p".repeat(800);
+    let routes =
+        |n| (0..n).map(|n| json!({"name": format!("r{n}"), "paths": [format!("/{n}{large}")]}));
+    let routes: Vec<_> = routes(32).collect();
+    for (path, body) in [
+        ("/gateway-groups", json!({"name": "x", "title": "A"})),
+        (
+            "/services",
+            json!({"name": "x", "title": "A", "routes": routes}),
+        ),
+    ] {
+        let first = post(&api, path, path, body.clone()).await;
+        assert_eq!(first.status, 201, "{first:?}");
+        let there = format!("{path}/x");
+        let check = async |api: &Api, when: &str| {
+            let again = post(api, path, path, body.clone()).await;
+            let said = |reply: &Reply| {
+                let headers = [LOCATION, ETAG].map(|name| reply.header(name).to_owned());
+                (reply.status, headers, reply.json())
+            };
+            assert_eq!(said(&again), said(&first), "{path} {when}");
+        };
+        api.check(&format!("PATCH {there}"), json!({"title": "B"}), "200")
+            .await;
+        check(&api, "when it was changed").await;
+        api.check(&format!("DELETE {there}"), Value::Null, "204")
+            .await;
+        check(&api, "when it was deleted").await;
+        api.check(&format!("GET {there}"), Value::Null, "404 not_found")
+            .await;
+    }
+    let token = json!({"name": "ci", "scope": "read"});
+    let first = post(&api, "/tokens", "t", token.clone()).await;
+    let secret = first.json()["secret"]
+        .as_str()
+        .expect("is shown")
+        .to_owned();
+    let id = first.json()["id"].as_str().expect("has one").to_owned();
+    let api = api.again().await;
+    api.check(&format!("DELETE /tokens/{id}"), Value::Null, "204")
+        .await;
+    let again = post(&api, "/tokens", "t", token).await;
+    assert_eq!(again.header(LOCATION), first.header(LOCATION));
+    let (mut was, is) = (first.json(), again.json());
+    was["secret"] = Value::Null;
+    assert_eq!((again.status.as_u16(), is), (201, was));
+    let store = std::fs::read(api.dir.path().join("store.redb")).expect("is there");
+    let is_in = |text: &str| {
+        store
+            .windows(text.len())
+            .any(|part| part == text.as_bytes())
+    };
+    assert!(
+        is_in("create token") && !is_in(&secret),
+        "kept as its digest alone"
+    );
+}
+
+/// Two callers may choose the same key.
+#[tokio::test]
+async fn keys_are_the_callers_own() {
+    let api = Api::new().await;
+    let token = json!({"name": "ci", "scope": "write"});
+    let token = api.check("POST /tokens", token, "201").await;
+    let bearer = format!("Bearer {}", token["secret"].as_str().expect("is shown"));
+    let mine = post(&api, "/gateway-groups", "k", json!({"name": "mine"})).await;
+    assert_eq!(mine.status, 201);
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("content-type", "application/json"),
+        ("idempotency-key", "k"),
+    ];
+    for _ in 0..2 {
+        let theirs = json!({"name": "theirs"}).to_string();
+        let theirs = api.raw("POST", "/gateway-groups", &headers, theirs).await;
+        let place = theirs.header(LOCATION);
+        assert_eq!(
+            (theirs.status.as_u16(), place),
+            (201, "/api/v1/gateway-groups/theirs")
+        );
+    }
+}

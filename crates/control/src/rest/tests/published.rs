@@ -119,8 +119,14 @@ async fn set_and_unpublish() {
             "succeeded",
         ),
         (
-            json!({"binding": nodes("b.example"), "enabled": false}),
+            json!({"binding": nodes("c.example"), "enabled": true}),
             "binding",
+            "succeeded",
+        ),
+        // Whether it serves is the more serious of two.
+        (
+            json!({"binding": nodes("b.example"), "enabled": false}),
+            "disable",
             "succeeded",
         ),
     ] {
@@ -141,7 +147,8 @@ async fn set_and_unpublish() {
         (json!({}), "422 required"),
         (json!({"binding": null}), "422 invalid binding"),
         (json!({"enabled": null}), "422 invalid enabled"),
-        (json!({"version": "2"}), "400 unknown_field version"),
+        (json!({"version": "2"}), "422 required"),
+        (json!({"versoin": "2"}), "400 unknown_field versoin"),
         (
             json!({"binding": {"nodes": [{"host": "a", "wait": 1}]}}),
             "400 unknown_field binding.nodes[0].wait",
@@ -182,6 +189,7 @@ async fn set_and_unpublish() {
             "unpublish",
             "binding",
             "binding",
+            "disable",
             "binding",
             "binding",
             "enable",

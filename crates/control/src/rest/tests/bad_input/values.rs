@@ -246,17 +246,20 @@ async fn hidden_characters() {
     check(rows).await;
     // What is written from right to left, and a family, are no tricks.
     let api = Api::new().await;
-    for title in [
-        "שלום עולם",
-        "مجموعة الإنتاج",
-        "👩‍👩‍👧",
-        "नमस्ते",
-        "line\nline\ttab",
-    ] {
+    for title in ["שלום עולם", "مجموعة الإنتاج", "👩‍👩‍👧", "नमस्ते"]
+    {
         let reply = api
             .send("PUT", "/gateway-groups/x", json!({"title": title}))
             .await;
         assert!(reply.status.is_success(), "{title}: {reply:?}");
         assert_eq!(reply.json()["title"], title);
     }
+    // A description is as long as it likes, a title stands in lists.
+    let lines = json!("line\nline\ttab");
+    let described = json!({"description": lines});
+    let reply = api.check("PUT /gateway-groups/x", described, "200").await;
+    assert_eq!(reply["description"], lines);
+    let titled = json!({"title": lines});
+    api.check("PUT /gateway-groups/x", titled, "422 invalid title")
+        .await;
 }
