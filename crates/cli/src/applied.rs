@@ -147,12 +147,40 @@ pub(crate) fn located(
             let rest = rest.strip_prefix('.').unwrap_or(rest);
             Some((index.parse().ok()?, rest.to_owned()))
         });
+        let message = mentioned(&problem, &located);
+        let problem = Problem { message, ..problem };
         match index {
             Some((index, path)) => located(index, Problem { path, ..problem }),
             None => problem,
         }
     };
     problems.into_iter().map(problem).collect()
+}
+
+/// A problem's message with the documents that it mentions by their files, too.
+fn mentioned(problem: &Problem, located: impl Fn(usize, Problem) -> Problem) -> String {
+    const START: &str = "resources[";
+    let mut parts = problem.message.split(START);
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let number = part.split_once(']');
+        match number.and_then(|(number, rest)| Some((number.parse().ok()?, rest))) {
+            Some((index, rest)) => {
+                let path = String::new();
+                let whole = located(
+                    index,
+                    Problem {
+                        path,
+                        ..problem.clone()
+                    },
+                );
+                text.push_str(whole.path.trim_end());
+                text.push_str(rest);
+            }
+            None => text.push_str(&format!("{START}{part}")),
+        }
+    }
+    text
 }
 
 /// What the plan says of a published service in a group.

@@ -14,8 +14,8 @@ pub(crate) use change::{
 };
 pub(crate) use files::{Apply, Dump, ImportCommand, OpenApi, Validate};
 pub(crate) use nouns::{
-    AuditCommand, Document, GroupCommand, GroupFields, InstanceCommand, Listing, NewTokenArgs,
-    OperationCommand, RegistryCommand, RegistryFields, ServiceCommand, TokenCommand,
+    AuditCommand, Document, GroupCommand, GroupFields, InstanceCommand, Listing, Most,
+    NewTokenArgs, OperationCommand, RegistryCommand, RegistryFields, ServiceCommand, TokenCommand,
 };
 pub(crate) use values::{Label, NodeArg, RollbackTarget, ServiceVersion};
 
@@ -37,13 +37,22 @@ const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, rejected or timed out; 2
 /// What every command takes.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// The control plane [default: the current context's, else http://127.0.0.1:7080]
-    #[arg(long, global = true, env = "FERRYWAY_SERVER", value_name = "URL")]
-    #[arg(hide_env_values = true, help_heading = "Global options")]
+    /// The control plane [env: FERRYWAY_SERVER] [default: the current context's, else
+    /// http://127.0.0.1:7080]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        help_heading = "Global options"
+    )]
     pub(crate) server: Option<String>,
-    /// The API token [default: the current context's, with its server]
-    #[arg(long, global = true, env = "FERRYWAY_TOKEN", value_name = "TOKEN")]
-    #[arg(hide_env_values = true, help_heading = "Global options")]
+    /// The API token [env: FERRYWAY_TOKEN] [default: the current context's, with its server]
+    #[arg(
+        long,
+        global = true,
+        value_name = "TOKEN",
+        help_heading = "Global options"
+    )]
     pub(crate) token: Option<String>,
     /// How answers are shown
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
@@ -56,6 +65,18 @@ pub(crate) struct Global {
     /// Ask nothing
     #[arg(short, long, global = true, help_heading = "Global options")]
     pub(crate) yes: bool,
+}
+
+impl Global {
+    /// With what the environment says where no flag does. Clap would read it too, and then show
+    /// `--server` in every usage line as if it had been typed.
+    pub(crate) fn or_environment(self, variable: impl Fn(&str) -> Option<String>) -> Self {
+        Self {
+            server: self.server.or_else(|| variable("FERRYWAY_SERVER")),
+            token: self.token.or_else(|| variable("FERRYWAY_TOKEN")),
+            ..self
+        }
+    }
 }
 
 /// How answers are shown.

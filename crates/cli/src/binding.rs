@@ -27,6 +27,12 @@ impl BindingArgs {
                 }
                 json!({"discovery": discovery})
             }
+            (nodes, _) if nodes.iter().all(|node| node.weight == Some(0)) => {
+                return Err(Failure::Usage(
+                    "every --node has weight 0, so none would get requests; leave it out for one"
+                        .to_owned(),
+                ));
+            }
             (nodes, _) => json!({"nodes": nodes.iter().map(node_value).collect::<Vec<_>>()}),
         };
         if !self.hosts.is_empty() {
@@ -45,6 +51,9 @@ fn node_value(node: &crate::args::NodeArg) -> Value {
         if let Some(number) = number {
             value[field] = json!(number);
         }
+    }
+    if let Some(priority) = node.priority {
+        value["priority"] = json!(priority);
     }
     value
 }
@@ -85,12 +94,10 @@ pub(crate) fn hosts_text(hosts: &[String]) -> String {
 pub(crate) fn flags(binding: &Value) -> Option<String> {
     let binding = Binding::parse(binding).ok()?.content;
     let mut flags = match &binding.upstream {
-        Upstream::Nodes(nodes) if nodes.iter().all(|node| node.priority == 0) => nodes
-            .iter()
-            .map(node_flag)
-            .collect::<Option<Vec<_>>>()?
-            .join(" "),
-        Upstream::Nodes(_) => return None,
+        Upstream::Nodes(nodes) => {
+            let nodes: Vec<_> = nodes.iter().map(node_flag).collect();
+            nodes.join(" ")
+        }
         Upstream::Discovery(discovery) => discovery_flag(discovery)?,
     };
     match binding.hosts.as_deref() {
@@ -126,14 +133,20 @@ fn node_text(node: &Node) -> String {
     text
 }
 
-fn node_flag(node: &Node) -> Option<String> {
-    let host = host_text(node);
-    match (node.port, node.weight) {
-        (None, WEIGHT_DEFAULT) => Some(format!("--node {host}")),
-        (Some(port), WEIGHT_DEFAULT) => Some(format!("--node {host}:{port}")),
-        (Some(port), weight) => Some(format!("--node {host}:{port}:{weight}")),
-        (None, _) => None,
+fn node_flag(node: &Node) -> String {
+    let mut flag = format!("--node {}", host_text(node));
+    if let Some(port) = node.port {
+        flag.push_str(&format!(":{port}"));
     }
+    match (node.weight, node.port, node.priority) {
+        (WEIGHT_DEFAULT, ..) => {}
+        (weight, Some(_), 0) => flag.push_str(&format!(":{weight}")),
+        (weight, ..) => flag.push_str(&format!(",weight={weight}")),
+    }
+    if node.priority != 0 {
+        flag.push_str(&format!(",priority={}", node.priority));
+    }
+    flag
 }
 
 fn host_text(node: &Node) -> String {
@@ -232,6 +245,15 @@ mod tests {
             "[::1]:80 weight 5, b weight 100 for a.example, *.b.example",
         );
         check(
+            "--node a:80,weight=5,priority=1 --node b,priority=-1 --node c,weight=7",
+            &json!({"nodes": [
+                {"host": "a", "port": 80, "weight": 5, "priority": 1},
+                {"host": "b", "priority": -1},
+                {"host": "c", "weight": 7},
+            ]}),
+            "a:80 weight 5 priority 1, b weight 100 priority -1, c weight 7",
+        );
+        check(
             "--discovery registry=dns,namespace=svc.example,service=_http._tcp --scheme http",
             &json!({
                 "discovery": {
@@ -246,8 +268,6 @@ mod tests {
     #[test]
     fn what_no_flags_can_say_has_none() {
         for binding in [
-            json!({"nodes": [{"host": "a", "weight": 5}]}),
-            json!({"nodes": [{"host": "a", "priority": 1}]}),
             json!({"nodes": [{"host": "a"}], "hosts": []}),
             json!({"discovery": {"registry": "r", "service": "a,b"}}),
             json!({"discovery": {"registry": "r", "service": "$HOME"}}),
@@ -268,6 +288,8 @@ mod tests {
     fn no_upstream_is_no_binding() {
         assert_eq!(made(""), Ok(None));
         assert!(made("--host a").is_err_and(|error| error.contains("--node")));
+        let unused = made("--node a:1:0 --node b,weight=0");
+        assert!(unused.is_err_and(|error| error.contains("weight 0")));
         assert!(made("--node a --discovery registry=r,service=s").is_err());
     }
 }

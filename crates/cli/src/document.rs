@@ -1,7 +1,7 @@
 //! Resources as files: read, or written by a person in an editor.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::Command;
 
@@ -41,7 +41,15 @@ pub(crate) fn name_in(body: &Value) -> Result<&str, Failure> {
 /// Lets a person change `before` in their editor. None if nothing was changed.
 ///
 /// What was written stays in the file that [`Edited::keep`] names until it was accepted.
+///
+/// # Errors
+/// There is nobody to edit: no terminal, and no editor that was chosen to do without.
 pub(crate) fn edit(what: &str, before: &Value) -> Result<Option<Edited>, Failure> {
+    if chosen_editor().is_none() && !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+        return Err(Failure::Usage(format!(
+            "there is no terminal to edit {what} on; give a file with -f"
+        )));
+    }
     let text = format!(
         "# {what}. Save and leave to apply; leave unchanged to do nothing.\n{}",
         yaml(before)?
@@ -98,11 +106,14 @@ impl Edited {
     }
 }
 
-fn run_editor(path: &Path) -> Result<(), Failure> {
+/// The editor that the environment names.
+fn chosen_editor() -> Option<String> {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let editor = variable("VISUAL")
-        .or_else(|| variable("EDITOR"))
-        .unwrap_or_else(|| EDITOR_DEFAULT.to_owned());
+    variable("VISUAL").or_else(|| variable("EDITOR"))
+}
+
+fn run_editor(path: &Path) -> Result<(), Failure> {
+    let editor = chosen_editor().unwrap_or_else(|| EDITOR_DEFAULT.to_owned());
     // Through a shell, as others do: `EDITOR="code --wait"` is a command with an argument.
     let status = Command::new("sh")
         .args(["-c", &format!("{editor} \"$1\""), "sh"])

@@ -122,9 +122,9 @@ impl Failure {
     }
 }
 
-/// The statuses that say what a plan says: the URL or the content names nothing, the state forbids
-/// it, the content is wrong. Others are about the call itself.
-const PLAN_STATUSES: [u16; 3] = [404, 409, 422];
+/// The statuses that say what a plan says: the state forbids it, the content is wrong. Others are
+/// about the call itself, 404 too: what does not exist has no plan.
+const PLAN_STATUSES: [u16; 2] = [409, 422];
 const UNAUTHORIZED: u16 = 401;
 
 #[cfg(test)]
@@ -152,7 +152,7 @@ mod tests {
     fn failures_and_their_codes() {
         for (failure, expect) in [
             (Failure::Usage(String::new()), 2),
-            (Failure::of_change(details(404)), 3),
+            (Failure::of_change(details(404)), 1),
             (Failure::of_change(details(409)), 3),
             (Failure::of_change(details(422)), 3),
             (Failure::of_change(details(400)), 1),

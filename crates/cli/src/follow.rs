@@ -25,7 +25,7 @@ pub(crate) async fn to_the_end(
     }
     let mut progress = Progress::begin(session.screen, operation)?;
     let followed = timeout(
-        waiting.timeout.duration(),
+        waiting.within.timeout.duration(),
         follow(session, id, &mut progress),
     )
     .await;
@@ -34,7 +34,7 @@ pub(crate) async fn to_the_end(
         Err(Failure::Other(format!(
             "delivery has not ended within {}: {answered}; it goes on, see `ferryway operation \
              watch {id}`",
-            waiting.timeout,
+            waiting.within.timeout,
         )))
     })
 }

@@ -32,14 +32,21 @@ mod progress;
 mod screen;
 mod session;
 mod table;
+mod undo;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
+/// A variable of the environment. What is no text is refused later, as what it should be.
+fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let arguments = args::Arguments::parse();
+    let mut arguments = args::Arguments::parse();
+    arguments.global = arguments.global.or_environment(variable);
     let color = arguments.global.color;
     let exit = match command::run(arguments).await {
         Ok(exit) => exit,

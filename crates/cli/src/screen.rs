@@ -103,9 +103,38 @@ pub(crate) fn json<T: Serialize>(value: &T) -> Result<String, Failure> {
 /// A text of somebody else's as it can be written to a terminal: what would move its cursor, change
 /// its colors or turn the direction of writing stands there as an escape.
 pub(crate) fn visible(text: &str) -> String {
+    escaped(text, |c| c == '\n')
+}
+
+/// The same for a cell of a table, which is one line; what [`Paint`] puts around it stays.
+pub(crate) fn visible_cell(cell: &str) -> String {
+    let mut shown = String::with_capacity(cell.len());
+    let mut parts = cell.split(ESCAPE);
+    shown.push_str(&escaped(parts.next().unwrap_or_default(), |_| false));
+    for part in parts {
+        let color = part.split_once('m').filter(|(code, _)| {
+            let number = code.strip_prefix('[').unwrap_or_default();
+            !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
+        });
+        let rest = match color {
+            Some((code, rest)) => {
+                shown.push_str(&format!("{ESCAPE}{code}m"));
+                rest
+            }
+            None => {
+                shown.extend(ESCAPE.escape_unicode());
+                part
+            }
+        };
+        shown.push_str(&escaped(rest, |_| false));
+    }
+    shown
+}
+
+fn escaped(text: &str, stays: impl Fn(char) -> bool) -> String {
     let is_hidden = |c: char| {
         let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        turns || (c.is_control() && c != '\n')
+        turns || (c.is_control() && !stays(c))
     };
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
@@ -117,6 +146,8 @@ pub(crate) fn visible(text: &str) -> String {
     }
     shown
 }
+
+const ESCAPE: char = '\x1b';
 
 /// A value as the YAML that is shown and edited.
 pub(crate) fn yaml<T: Serialize>(value: &T) -> Result<String, Failure> {

@@ -18,7 +18,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Finds the control plane: flags and environment (clap has put them together) first, then the
+    /// Finds the control plane: flags and environment (which are together already) first, then the
     /// current context, then the default. Nothing is connected yet.
     pub(crate) fn new(global: &Global) -> Result<Self, Failure> {
         let (server, token) = (given(global.server.as_ref()), given(global.token.as_ref()));

@@ -5,7 +5,7 @@
 
 use unicode_width::UnicodeWidthStr;
 
-use crate::screen::Paint;
+use crate::screen::{Paint, visible_cell};
 
 /// What has a line in a table.
 pub(crate) trait Row {
@@ -31,7 +31,8 @@ pub(crate) fn of<T: Row>(items: &[T], none: &str, paint: Paint) -> String {
 /// A table of cells under its columns' names.
 pub(crate) fn render(columns: Vec<String>, rows: Vec<Vec<String>>) -> String {
     let mut widths = vec![0; columns.len()];
-    let lines: Vec<_> = std::iter::once(columns).chain(rows).collect();
+    let cells = |row: Vec<String>| row.iter().map(|cell| visible_cell(cell)).collect();
+    let lines: Vec<Vec<String>> = std::iter::once(columns).chain(rows).map(cells).collect();
     for line in &lines {
         for (width, cell) in widths.iter_mut().zip(line) {
             *width = shown_width(cell).max(*width);
@@ -85,6 +86,19 @@ mod tests {
         assert_eq!(
             text,
             "NAME    X\na\n\x1b[32mgreen\x1b[0m   é → ✓\nlonger  x\n"
+        );
+    }
+
+    /// A host may call itself what it likes.
+    #[test]
+    fn nothing_in_a_cell_moves_the_cursor() {
+        let rows = vec![
+            row("a\tb\nc", "\x1b[2J\x1b[31mred\x1b[0m"),
+            row("\u{202e}gnp", "\u{9b}1m"),
+        ];
+        assert_eq!(
+            render(row("A", "B"), rows),
+            "A              B\na\\u{9}b\\u{a}c  \\u{1b}[2J\x1b[31mred\x1b[0m\n\\u{202e}gnp    \\u{9b}1m\n"
         );
     }
 

@@ -123,4 +123,17 @@ fn problems_find_their_documents() {
             ""
         ]
     );
+    let message = "is dns, as resources[12] is; not as resources[x]".to_owned();
+    let twice = Problem {
+        message,
+        ..at("resources[3]")
+    };
+    let found = located(vec![twice], |n, problem| {
+        let path = format!("{n}.yaml:1:1 {}", problem.path);
+        Problem { path, ..problem }
+    });
+    assert_eq!(
+        found[0].message,
+        "is dns, as 12.yaml:1:1 is; not as resources[x]"
+    );
 }

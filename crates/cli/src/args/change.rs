@@ -105,7 +105,9 @@ pub(crate) struct Unpublish {
 /// Where the upstream is, and under which names the group serves it.
 #[derive(Debug, Args)]
 pub(crate) struct BindingArgs {
-    /// A node of the upstream; give several for several. An IPv6 address stands in brackets
+    /// A node of the upstream; give several for several. An IPv6 address stands in brackets. As
+    /// `HOST:PORT,weight=N,priority=N` it has a priority: nodes of a lower one are for when none of
+    /// the higher is healthy
     #[arg(long = "node", value_name = "HOST[:PORT][:WEIGHT]")]
     pub(crate) nodes: Vec<NodeArg>,
     /// Find the upstream in a registry of the group
@@ -151,6 +153,13 @@ pub(crate) struct Waiting {
     /// Do not wait for the end of delivery
     #[arg(long)]
     pub(crate) no_wait: bool,
+    #[command(flatten)]
+    pub(crate) within: Within,
+}
+
+/// For how long.
+#[derive(Debug, Args)]
+pub(crate) struct Within {
     /// Wait so long at most
     #[arg(long, value_name = "TIME", default_value = "60s")]
     pub(crate) timeout: Span,

@@ -8,7 +8,7 @@ use ferryway_model::{Name, Span};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::change::{Preview, Waiting};
+use super::change::{Preview, Waiting, Within};
 use super::values::ServiceVersion;
 
 /// Which items of a list.
@@ -123,6 +123,9 @@ pub(crate) enum ServiceCommand {
         /// As this group runs it
         #[arg(long = "in", value_name = "GROUP")]
         group: Option<Name>,
+        /// With --in: the definition that runs there, as `service edit --in` takes it
+        #[arg(long, requires = "group")]
+        definition: bool,
     },
     /// Make a service in the hub, from a file
     Create {
@@ -263,7 +266,7 @@ pub(crate) enum OperationCommand {
         /// Its id
         id: Uuid,
         #[command(flatten)]
-        waiting: Waiting,
+        within: Within,
     },
 }
 
@@ -311,4 +314,7 @@ pub(crate) struct Most {
     #[arg(long, value_name = "N", default_value_t = 50)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) limit: u16,
+    /// Only those with this text in who did it or what it was about
+    #[arg(long, short, value_name = "TEXT")]
+    pub(crate) query: Option<String>,
 }

@@ -4,32 +4,66 @@ use std::str::FromStr;
 
 use ferryway_model::{Digest, Name, NodeHost, VersionNumber};
 
-/// A node, as `HOST[:PORT][:WEIGHT]`.
+/// A node, as `HOST[:PORT][:WEIGHT]` or `HOST[:PORT][,weight=N][,priority=N]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NodeArg {
     pub(crate) host: String,
     pub(crate) port: Option<u16>,
     pub(crate) weight: Option<u16>,
+    pub(crate) priority: Option<i32>,
 }
 
 impl FromStr for NodeArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (host, rest) = split_host(text)?;
+        let (address, more) = match text.split_once(',') {
+            Some((address, more)) => (address, Some(more)),
+            None => (text, None),
+        };
+        let (host, rest) = split_host(address)?;
         let host: NodeHost = host
             .parse()
             .map_err(|_| format!("{host:?} is neither a host name nor an IP address"))?;
         let mut numbers = rest.map(|rest| rest.split(':')).into_iter().flatten();
-        let node = Self {
+        let mut node = Self {
             host: host.to_string(),
             port: number(numbers.next(), "port")?,
             weight: number(numbers.next(), "weight")?,
+            priority: None,
         };
-        match numbers.next() {
-            None => Ok(node),
-            Some(_) => Err(format!("more than HOST:PORT:WEIGHT; {BRACKETS}")),
+        if node.port == Some(0) {
+            return Err("0 is no port: a number from 1 to 65535".to_owned());
         }
+        if numbers.next().is_some() {
+            return Err(format!("more than HOST:PORT:WEIGHT; {BRACKETS}"));
+        }
+        for part in more.into_iter().flat_map(|more| more.split(',')) {
+            node.set(part)?;
+        }
+        Ok(node)
+    }
+}
+
+impl NodeArg {
+    /// Takes in `weight=N` or `priority=N`.
+    fn set(&mut self, part: &str) -> Result<(), String> {
+        let twice = match part.split_once('=') {
+            Some(("weight", text)) => {
+                let weight = number(Some(text), "weight")?;
+                std::mem::replace(&mut self.weight, weight).is_some()
+            }
+            Some(("priority", text)) => {
+                let whole = text.parse();
+                let priority = whole.map_err(|_| format!("{text:?} is no priority: a number"))?;
+                self.priority.replace(priority).is_some()
+            }
+            _ => return Err(format!("{part:?} is neither weight=N nor priority=N")),
+        };
+        if twice {
+            return Err(format!("{part:?} says again what was said before"));
+        }
+        Ok(())
     }
 }
 
@@ -187,7 +221,7 @@ mod tests {
     #[test]
     fn nodes() {
         let is = |host: &str, port: &str, weight: &str| {
-            format!("NodeArg {{ host: {host:?}, port: {port}, weight: {weight} }}")
+            format!("NodeArg {{ host: {host:?}, port: {port}, weight: {weight}, priority: None }}")
         };
         check::<NodeArg>("httpbin.org", &is("httpbin.org", "None", "None"));
         check::<NodeArg>("httpbin.org:80", &is("httpbin.org", "Some(80)", "None"));
@@ -209,6 +243,17 @@ mod tests {
         check::<NodeArg>("a:http", "\"http\" is no port");
         check::<NodeArg>("a:80:70000", "\"70000\" is no weight");
         check::<NodeArg>("http://a", "no port");
+        check::<NodeArg>("a:0", "0 is no port: a number from 1 to 65535");
+        check::<NodeArg>("a,priority=-1", "weight: None, priority: Some(-1)");
+        check::<NodeArg>(
+            "[::1]:80,weight=5,priority=1",
+            "port: Some(80), weight: Some(5), priority: Some(1)",
+        );
+        check::<NodeArg>("a:80:5,weight=5", "\"weight=5\" says again");
+        check::<NodeArg>("a,priority=1,priority=1", "\"priority=1\" says again");
+        check::<NodeArg>("a,b", "\"b\" is neither weight=N nor priority=N");
+        check::<NodeArg>("a,priority=high", "\"high\" is no priority");
+        check::<NodeArg>("a,weight=", "the weight is empty");
     }
 
     #[test]

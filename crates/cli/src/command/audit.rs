@@ -9,7 +9,7 @@ use crate::session::Session;
 
 pub(super) async fn run(session: &Session, command: AuditCommand) -> Result<Exit, Failure> {
     let AuditCommand::List { most } = command;
-    let path = format!("/audit?limit={}", most.limit);
+    let path = resource::at_most("/audit", &most);
     let page: List<AuditEntry> = session.client.get(&path).await?;
     resource::show_list(session, &page, "nothing was ever done")
 }

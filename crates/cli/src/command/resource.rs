@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::args::{Document, Listing};
+use crate::args::{Document, Listing, Most};
 use crate::document;
 use crate::exit::{Exit, Failure};
 use crate::session::Session;
@@ -55,6 +55,13 @@ pub(super) fn narrowed(path: &str, listing: &Listing) -> String {
     } else {
         format!("{path}?{}", parts.join("&"))
     }
+}
+
+/// The path of a list's newest, with what narrows it.
+pub(super) fn at_most(path: &str, most: &Most) -> String {
+    let Most { limit, query } = most;
+    let query = query.as_deref().map(|text| format!("&q={}", escape(text)));
+    format!("{path}?limit={limit}{}", query.unwrap_or_default())
 }
 
 /// Shows one resource whole.
@@ -155,6 +162,15 @@ mod tests {
         assert_eq!(
             narrowed("/services", &listing(&["team=core", "x=y"], Some("a b"))),
             "/services?label=team%3Dcore&label=x%3Dy&q=a%20b",
+        );
+        let most = |query: Option<&str>| Most {
+            limit: 50,
+            query: query.map(str::to_owned),
+        };
+        assert_eq!(at_most("/audit", &most(None)), "/audit?limit=50");
+        assert_eq!(
+            at_most("/audit", &most(Some("a b"))),
+            "/audit?limit=50&q=a%20b"
         );
     }
 }

@@ -17,7 +17,11 @@ use crate::session::Session;
 pub(super) async fn run(session: &Session, command: ServiceCommand) -> Result<Exit, Failure> {
     match command {
         ServiceCommand::List { group, listing } => list(session, group.as_ref(), &listing).await,
-        ServiceCommand::Get { service, group } => get(session, &service, group.as_ref()).await,
+        ServiceCommand::Get {
+            service,
+            group,
+            definition,
+        } => get(session, &service, group.as_ref(), definition).await,
         ServiceCommand::Create { name, file } => create(session, name.as_ref(), &file).await,
         ServiceCommand::Edit {
             service,
@@ -71,11 +75,15 @@ async fn get(
     session: &Session,
     service: &ServiceVersion,
     group: Option<&Name>,
+    definition: bool,
 ) -> Result<Exit, Failure> {
     let ServiceVersion { service, version } = service;
     let path = match (version, group) {
         (None, None) => one(service),
         (Some(version), None) => format!("{}/versions/{version}", one(service)),
+        (None, Some(group)) if definition => {
+            format!("{}/definition", published(group, service))
+        }
         (None, Some(group)) => published(group, service),
         (Some(_), Some(_)) => {
             return Err(Failure::Usage(

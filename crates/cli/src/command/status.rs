@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ferryway_api::{ClientError, client::escape};
-use ferryway_api::{Group, Instance, Matrix, MatrixCell, MatrixRow, PublishedService};
+use ferryway_api::{Group, Instance, List, Matrix, MatrixCell, MatrixRow, PublishedService};
 use ferryway_model::Name;
 use serde::Serialize;
 use tokio::time::sleep;
@@ -13,7 +13,7 @@ use crate::binding;
 use crate::exit::{Exit, Failure};
 use crate::plan::version;
 use crate::progress::erasing;
-use crate::screen::Paint;
+use crate::screen::{Paint, visible};
 use crate::session::Session;
 use crate::table::{self, pad, shown_width};
 
@@ -60,15 +60,18 @@ pub(super) async fn run(session: &Session, status: Status) -> Result<Exit, Failu
 enum Look {
     /// All services in all groups.
     All(Matrix),
-    /// One service, where it runs.
-    One(Vec<Place>),
+    /// One service, where it runs: a list as the API's are.
+    One(List<Place>),
 }
 
 impl Look {
     async fn take(session: &Session, service: Option<&Name>) -> Result<Self, Failure> {
         Ok(match service {
             None => Self::All(matrix(session).await?),
-            Some(service) => Self::One(places(session, service).await?),
+            Some(service) => Self::One(List {
+                items: places(session, service).await?,
+                next_cursor: None,
+            }),
         })
     }
 
@@ -77,7 +80,7 @@ impl Look {
             Self::All(matrix) => matrix_text(matrix, paint),
             Self::One(places) => {
                 let name = service.map_or("it", Name::as_str);
-                places_text(name, places, paint)
+                places_text(name, &places.items, paint)
             }
         }
     }
@@ -233,13 +236,14 @@ fn places_text(service: &str, places: &[Place], paint: Paint) -> String {
 }
 
 fn behind_text(service: &str, group: &str, instance: &Instance, paint: Paint) -> String {
-    let place = format!("{} ({}) in {group}", instance.hostname, instance.id);
+    let host = visible(&instance.hostname);
+    let place = format!("{host} ({}) in {group}", instance.id);
     let held = instance.held.iter().find(|held| held.service == service);
     match held {
         Some(held) => format!(
             "{} {place}: {}  {}\n",
             paint.bad("held by"),
-            held.message,
+            visible(&held.message),
             paint.dim(&format!("({})", held.code))
         ),
         None => format!("{} {place}\n", paint.warn("not yet converged:")),

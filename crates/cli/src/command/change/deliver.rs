@@ -15,6 +15,7 @@ use crate::follow;
 use crate::outcome;
 use crate::plan::{self, Background};
 use crate::session::Session;
+use crate::undo;
 
 /// A call that makes an operation.
 #[derive(Debug)]
@@ -72,9 +73,10 @@ impl Change {
             session.screen.show(&operation, shown)?;
         } else {
             operation = follow::to_the_end(session, operation, waiting).await?;
+            let shown = undo::from_what_ran(session, &operation).await;
             session
                 .screen
-                .show(&operation, |paint| outcome::text(&operation, paint))?;
+                .show(&operation, |paint| outcome::text(&shown, paint))?;
         }
         Ok(outcome::exit(&operation))
     }
