@@ -412,9 +412,10 @@ mod tests {
             (("/api", "/"), ("", "/api/"), true),
         ] {
             let mut index = RouteIndex::default();
-            index.put(&name("a"), &based(a.0, a.1));
+            let standing = based(a.0, a.1);
+            index.put(&name("a"), standing.places());
             let changed = BTreeMap::from([(name("b"), Some(based(b.0, b.1)))]);
-            let found = index.conflicts(&changed);
+            let found = index.conflicts(&changed, |_| Some(standing.clone()));
             assert_eq!(!found.is_empty(), expect, "{a:?} {b:?} {found:?}");
         }
     }

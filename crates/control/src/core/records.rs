@@ -6,6 +6,7 @@ use ferryway_proto::Epoch;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::raw::Raw;

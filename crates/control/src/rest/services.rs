@@ -1,5 +1,6 @@
 //! `/services`: the hub.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ferryway_api::body::ServiceBody;
