@@ -169,6 +169,16 @@ impl Core {
         self.0.held.borrow().number()
     }
 
+    /// Whether an answer may have had this number: the store has come so far. One that can't be asked
+    /// is believed to have.
+    pub(crate) async fn may_be_as_new_as(&self, revision: u64) -> bool {
+        if revision <= self.revision() {
+            return true;
+        }
+        let listed = self.0.store.list(keys::PLANES, None, 1).await;
+        listed.map_or(true, |page| page.revision >= StoreRevision::new(revision))
+    }
+
     /// Whether memory comes to a transaction of the store within so long.
     pub(crate) async fn reaches(&self, revision: u64, within: Duration) -> bool {
         let reached = self.holds(StoreRevision::new(revision));

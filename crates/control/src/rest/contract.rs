@@ -37,7 +37,12 @@ pub(super) fn frame() -> OpenApi {
     let info = InfoBuilder::new()
         .title("Ferryway")
         .version(env!("CARGO_PKG_VERSION"))
-        .description(Some("Moves service versions between gateway groups."))
+        .description(Some(
+            "Moves service versions between gateway groups.\n\nEach answer has the header \
+             `Ferryway-Revision`: how new it is. A request that has it, with the number of an \
+             earlier answer, is answered when this control plane has come so far, with 503 if it \
+             does not within ten seconds, and with 400 if the number is none that an answer had.",
+        ))
         .build();
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
     let components = ComponentsBuilder::new()

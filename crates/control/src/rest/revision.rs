@@ -24,6 +24,14 @@ const WAIT_MAX: Duration = Duration::from_secs(10);
 pub(super) async fn follow(State(core): State<Core>, request: Request, next: Next) -> Response {
     let mut response = match asked(request.headers()) {
         Ok(None) => next.run(request).await,
+        // Nothing is waited for that nobody can have read.
+        Ok(Some(asked)) if !core.may_be_as_new_as(asked).await => {
+            let why = format!(
+                "Ferryway-Revision is {asked}, and the store has not come so far: no answer of it had \
+                 that number, or a backup was put in its place since; take it from a newer answer"
+            );
+            Failure::from(ApiError::Header(why)).into_response()
+        }
         Ok(Some(asked)) if core.reaches(asked, WAIT_MAX).await => next.run(request).await,
         Ok(Some(asked)) => {
             let why = format!("this control plane has not come to revision {asked} of the store");

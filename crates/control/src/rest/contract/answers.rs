@@ -100,7 +100,8 @@ fn component(status: u16) -> String {
 }
 
 fn add_parameters(id: &str, method: &str, operation: &mut Value) {
-    let is_open = operation["security"].is_array();
+    // `Ferryway-Revision` is absent on purpose: any call may have it, so it is said of all of them at
+    // once, in the document's description.
     let mut add = |name: &str, description: &str, schema: Value| {
         let parameter = json!({
             "name": name, "in": "header", "required": false,
@@ -115,11 +116,6 @@ fn add_parameters(id: &str, method: &str, operation: &mut Value) {
             description,
             json!({"type": "string", "minLength": 1}),
         );
-    }
-    if !is_open {
-        let description = "The answer is at least as new as the one that had this number; if this control plane does not get there, 503";
-        let schema = json!({"type": "integer", "minimum": 0});
-        add("Ferryway-Revision", description, schema);
     }
     if method == "post" {
         let description = "For 24 h a call with the same key and body is answered as the first was";
