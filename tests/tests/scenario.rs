@@ -6,4 +6,5 @@ mod exact;
 mod finding;
 mod following;
 mod from_file;
+mod on_etcd;
 mod stage;

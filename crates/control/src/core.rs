@@ -25,6 +25,7 @@ mod raw;
 mod records;
 mod registries;
 mod relay;
+mod reload;
 mod resources;
 mod retention;
 mod sessions;
@@ -45,7 +46,7 @@ use std::time::Duration;
 use ferryway_api::{Operation, OperationEvent};
 use ferryway_proto::Epoch;
 use ferryway_runtime::{Clock, Tasks};
-use ferryway_store::{Event, Revision as StoreRevision, Store, Watch};
+use ferryway_store::{Event, Revision as StoreRevision, Store, StoreError, Watch};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -60,6 +61,8 @@ pub(crate) use records::{Answered, AuditRecord, InstanceRecord};
 pub(crate) use relay::Report;
 pub(crate) use resources::IfMatch;
 pub(crate) use tokens::{Minted, Whose};
+
+use crate::settings::whole;
 
 use blobs::{Blobs, Unread};
 use idempotency::Busy;
@@ -235,6 +238,11 @@ impl Core {
         self.0.broken.borrow().clone()
     }
 
+    /// What is wrong with the store just now; reading and delivery go on.
+    pub(crate) fn trouble(&self) -> Option<StoreError> {
+        self.0.store.trouble()
+    }
+
     /// Closes the store, with everything on the disk.
     pub(crate) async fn close(&self) {
         self.0.store.clone().close().await;
@@ -302,13 +310,29 @@ impl Core {
 
     async fn follow_until_broken(&self, mut watch: Watch) -> Result<(), String> {
         while let Some(event) = watch.next().await {
-            let event = event.map_err(|error| error.to_string())?;
-            let prepared = self.prepare(&event).await?;
-            let taken = self.write(|memory| memory.take(prepared));
-            self.0.sessions.take(taken, self);
-            self.0.held.send_replace(event.revision);
+            match event {
+                Ok(event) => {
+                    let prepared = self.prepare(&event).await?;
+                    self.take(prepared, event.revision);
+                }
+                Err(StoreError::Compacted { .. }) => {
+                    let Some(next) = self.reload().await? else {
+                        return Ok(());
+                    };
+                    watch = next;
+                }
+                Err(error) => return Err(whole(&error)),
+            }
         }
         Ok(())
+    }
+
+    /// Takes an event into memory, hands what it changed to the instances, and answers who waits
+    /// for it.
+    fn take(&self, prepared: follow::Prepared, revision: StoreRevision) {
+        let taken = self.write(|memory| memory.take(prepared));
+        self.0.sessions.take(taken, self);
+        self.0.held.send_replace(revision);
     }
 
     /// Reads what an event says. A store that refuses to be read (its disk is full, say) is asked
@@ -318,7 +342,7 @@ impl Core {
         loop {
             match follow::prepare(event, &self.0.memory, &self.0.blobs).await {
                 Ok(prepared) => return Ok(prepared),
-                Err(why @ Unread::Refused(..)) => {
+                Err(why @ (Unread::Refused(..) | Unread::Unlisted(..))) => {
                     if !std::mem::replace(&mut is_said, true) {
                         tracing::error!(%why, "memory waits for the store");
                     }

@@ -5,6 +5,7 @@
 //! - `planes`: what control planes tell each other of their instances, over the wire.
 //! - `rest`: the REST API, a face of the core that knows HTTP.
 //! - `secret`: what is kept of the secrets that callers show.
+//! - `store_command`: what is done with a store while no control plane runs on it.
 //! - `program`: the parts put together, started and stopped.
 //!
 //! This crate must not know: the proxy. It shares with the gateways only what lies below both: the
@@ -17,6 +18,8 @@ mod program;
 mod rest;
 mod secret;
 mod settings;
+mod store_command;
 
 pub use program::run;
-pub use settings::{Asked, Settings};
+pub use settings::{Asked, Settings, StorePlace};
+pub use store_command::StoreCommand;

@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use ferryway_control::{Asked, Settings};
 
 fn main() -> ExitCode {
-    let settings = match Settings::read(std::env::args_os(), |name| std::env::var_os(name)) {
-        Ok(Asked::Run(settings)) => settings,
+    let done = match Settings::read(std::env::args_os(), |name| std::env::var_os(name)) {
+        Ok(Asked::Run(settings)) => ferryway_control::run(&settings),
+        Ok(Asked::Store(command)) => command.run(),
         Ok(Asked::Told(told)) => told.exit(),
-        Err(why) => return failed(&why),
+        Err(why) => Err(why),
     };
-    match ferryway_control::run(&settings) {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => failed(&why),
     }

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ferryway_runtime::{Clock, Tasks, signals, telemetry};
-use ferryway_store::Store;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
@@ -46,7 +45,7 @@ async fn serve(settings: &Settings) -> Result<(), String> {
         None
     };
     let tasks = Tasks::new("control");
-    let store = Store::open(&settings.data_dir, Uuid::now_v7()).await;
+    let store = settings.store.open().await;
     let store = store.map_err(|error| whole(&error))?;
     let plane = settings.advertise.clone().map(|url| Plane {
         id: Uuid::now_v7(),
@@ -76,7 +75,7 @@ async fn serve(settings: &Settings) -> Result<(), String> {
         planes::follow_others(core.clone(), id, &tasks);
     }
     rest::serve(api, core.clone(), access, &tasks);
-    tracing::info!(api = %settings.api, data_dir = %settings.data_dir.display(), dev = settings.dev, "ready");
+    tracing::info!(api = %settings.api, store = %settings.store, data_dir = %settings.data_dir.display(), dev = settings.dev, "ready");
     let cause = shutdown.requested().await;
     tracing::info!(?cause, "stopping");
     tasks.stop(GRACE).await;

@@ -1,5 +1,7 @@
 //! What the control plane is started with.
 
+mod store;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,12 +9,18 @@ use std::path::PathBuf;
 use clap::{CommandFactory, FromArgMatches, Parser};
 use ferryway_runtime::settings;
 
+pub(crate) use store::EtcdFlags;
+pub use store::StorePlace;
+
+use crate::store_command::StoreCommand;
+
 /// The flags, as people write them.
 #[derive(Debug, Parser)]
 #[command(
     name = "ferryway-control",
     version,
     about = "The control plane of Ferryway: REST API and delivery to the gateways.",
+    before_help = "`ferryway-control store --help`: copy a store, back it up, put it back.",
     after_help = settings::HELP
 )]
 struct Flags {
@@ -24,12 +32,15 @@ struct Flags {
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7943")]
     #[arg(value_parser = settings::address)]
     delivery: SocketAddr,
-    /// The folder of the embedded store; made where it is missing.
+    /// The folder of the embedded store, and of what belongs to this process; made where it is
+    /// missing.
     #[arg(long, value_name = "DIR")]
     data_dir: PathBuf,
-    /// Which store to use.
-    #[arg(long, value_name = "embedded", default_value = "embedded")]
+    /// Which store to use: embedded, or etcd://HOST:PORT,HOST:PORT.
+    #[arg(long, value_name = "embedded|etcd://…", default_value = "embedded")]
     store: String,
+    #[command(flatten)]
+    etcd: EtcdFlags,
     /// Where other control planes on the same store reach the delivery port of this one; by default
     /// the address of --delivery.
     #[arg(long, value_name = "URL")]
@@ -52,8 +63,10 @@ pub struct Settings {
     pub api: SocketAddr,
     /// Where gateways are served.
     pub delivery: SocketAddr,
-    /// The folder of the embedded store.
+    /// The folder of the embedded store, and of what belongs to this process.
     pub data_dir: PathBuf,
+    /// Where the store is.
+    pub store: StorePlace,
     /// Where other control planes reach this one; none: there can be no other.
     pub advertise: Option<String>,
     /// Loopback only, no tokens, plaintext delivery.
@@ -67,6 +80,8 @@ pub struct Settings {
 pub enum Asked {
     /// To run with these settings.
     Run(Settings),
+    /// To do something with a store, instead.
+    Store(StoreCommand),
     /// To be told something (`--help`, `--version`), or what is wrong with the flags: a text by
     /// clap that knows its stream and exit code.
     Told(clap::Error),
@@ -81,6 +96,14 @@ impl Settings {
         args: impl IntoIterator<Item = OsString>,
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Asked, String> {
+        let args: Vec<OsString> = args.into_iter().collect();
+        if args.get(1).is_some_and(|arg| arg == "store") {
+            let args = args.into_iter().skip(1);
+            return Ok(match StoreCommand::read(args, environment)? {
+                Ok(command) => Asked::Store(command),
+                Err(told) => Asked::Told(told),
+            });
+        }
         let command = Flags::command();
         let args =
             settings::arguments(&command, args, environment).map_err(|error| whole(&error))?;
@@ -101,25 +124,22 @@ impl Flags {
             delivery,
             data_dir,
             store,
+            etcd,
             advertise,
             dev,
             config: _,
             check,
         } = self;
-        match store.as_str() {
-            "embedded" if advertise.is_some() => {
+        let store = etcd.place(&store, Some(&data_dir))?;
+        let advertise = match (&store, advertise) {
+            (StorePlace::Embedded(_), None) => None,
+            (StorePlace::Embedded(_), Some(_)) => {
                 return Err("--advertise is where other control planes on the same store reach this one; an embedded store has only one".to_owned());
             }
-            "embedded" => {}
-            etcd if etcd.starts_with("etcd://") => {
-                return Err("--store etcd://…: this build of Ferryway has no etcd store yet; use --store embedded".to_owned());
+            (StorePlace::Etcd(_), advertise) => {
+                Some(advertise.unwrap_or_else(|| format!("http://{delivery}")))
             }
-            other => {
-                return Err(format!(
-                    "--store {other:?} is no store; use --store embedded"
-                ));
-            }
-        }
+        };
         for (flag, address) in [("--api", api), ("--delivery", delivery)] {
             if dev && !address.ip().is_loopback() {
                 return Err(format!(
@@ -136,6 +156,7 @@ impl Flags {
             api,
             delivery,
             data_dir,
+            store,
             advertise,
             dev,
             check,
@@ -177,6 +198,23 @@ mod tests {
     }
 
     #[test]
+    fn stores_are_told_apart_and_commands_from_settings() {
+        check("store backup", Err("<FILE>"));
+        check("store backup f", Err("needs --data-dir"));
+        check("store backup f --data-dir d --store redis", Err("no store"));
+        check("store copy --from a", Err("--to"));
+        check(
+            "store copy --from a --to etcd://a:1 --store-user u",
+            Err("--store-password-file"),
+        );
+        check(
+            "store copy --from a --to b --to-prefix /x/",
+            Err("says nothing of a folder"),
+        );
+        check("store forget", Err("forget"));
+    }
+
+    #[test]
     fn flags() {
         check(
             "--data-dir d",
@@ -193,9 +231,24 @@ mod tests {
             Err("--api is 0.0.0.0:80"),
         );
         check(
-            "--data-dir d --store etcd://a:2379",
-            Err("no etcd store yet"),
+            "--data-dir d --store etcd://a:2379,b:2379 --store-prefix /x/",
+            Ok("members: [\"a:2379\", \"b:2379\"], prefix: \"/x/\""),
         );
+        check(
+            "--data-dir d --store etcd://a:2379",
+            Ok("advertise: Some(\"http://127.0.0.1:7943\")"),
+        );
+        check("--data-dir d --store etcd://a", Err("no HOST:PORT"));
+        check(
+            "--data-dir d --store etcd://a:1 --store-prefix x",
+            Err("must be"),
+        );
+        check("--data-dir d --store-user me", Err("--store-password-file"));
+        check(
+            "--data-dir d --store etcd://a:1 --store-ca missing.pem",
+            Err("--store-ca: cannot read missing.pem"),
+        );
+        check("--data-dir d --store-cert c", Err("--store-ca"));
         check("--data-dir d --delivery 127.0.0.1:7080", Err("are both"));
         check(
             "--data-dir d --advertise http://a:1",

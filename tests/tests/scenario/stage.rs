@@ -27,6 +27,12 @@ impl Stage {
     /// Everything runs, and httpbin 1.0.0 is published to `test` and proven there.
     #[track_caller]
     pub(super) fn set() -> Self {
+        Self::set_on_etcd(false)
+    }
+
+    /// As [`Self::set`], the control plane's store in an etcd or not.
+    #[track_caller]
+    pub(super) fn set_on_etcd(is_on_etcd: bool) -> Self {
         let (tests_own, productions_own) =
             (Httpbin::start_on_port_80(), Httpbin::start_on_port_80());
         let dns = Dns::start();
@@ -35,6 +41,7 @@ impl Stage {
             .group("test", 1)
             .group("production", 1)
             .dns_server(dns.address())
+            .on_etcd(is_on_etcd)
             .start();
         let stage = Self {
             cluster,

@@ -26,6 +26,9 @@ pub(super) enum Unread {
     /// The store refuses, which may pass: its disk is full, say.
     #[error("{0} can't be read: {why}", why = whole(.1))]
     Refused(Key, StoreError),
+    /// The store refuses to list what is under a prefix, which may pass as well.
+    #[error("what is under {0} can't be listed: {why}", why = whole(.1))]
+    Unlisted(String, StoreError),
     /// It isn't there, or isn't what it should be. This will not pass.
     #[error("{0}")]
     Wrong(String),

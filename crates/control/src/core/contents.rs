@@ -108,6 +108,11 @@ impl Recent {
 }
 
 impl Contents {
+    /// The digests of all of it.
+    pub(super) fn digests(&self) -> impl Iterator<Item = Digest> {
+        self.kept.keys().copied()
+    }
+
     pub(super) fn has(&self, digest: Digest) -> bool {
         self.kept.contains_key(&digest)
     }

@@ -81,6 +81,23 @@ enum Change {
 /// last transactions may have been none of ours.
 const CATCH_UP_WITHIN: Duration = Duration::from_secs(1);
 
+/// Everything but buckets, trees and fences. Content first, then what names it; heads after groups.
+pub(super) const PREFIXES: [&str; 13] = [
+    keys::CONTENT,
+    keys::GROUPS,
+    keys::HEADS,
+    keys::REGISTRIES,
+    keys::HUB,
+    keys::VERSIONS,
+    keys::COMMITS,
+    keys::ONCE,
+    keys::SWEEP,
+    keys::TOKENS,
+    keys::SHRINKS,
+    keys::INSTANCES,
+    keys::PLANES,
+];
+
 /// Reads the whole store into a memory, and watches it from there on.
 ///
 /// # Errors
@@ -90,25 +107,12 @@ pub(super) async fn load(
     blobs: &Blobs,
     plane: Option<Uuid>,
 ) -> Result<(Memory, Watch), String> {
-    let mut memory = Memory::default();
-    memory.tracker = Tracker::of(plane);
+    let mut memory = Memory {
+        tracker: Tracker::of(plane),
+        ..Memory::default()
+    };
     let (mut first, mut last) = (None, StoreRevision::ZERO);
-    // Content first, then what names it; heads after groups.
-    for prefix in [
-        keys::CONTENT,
-        keys::GROUPS,
-        keys::HEADS,
-        keys::REGISTRIES,
-        keys::HUB,
-        keys::VERSIONS,
-        keys::COMMITS,
-        keys::ONCE,
-        keys::SWEEP,
-        keys::TOKENS,
-        keys::SHRINKS,
-        keys::INSTANCES,
-        keys::PLANES,
-    ] {
+    for prefix in PREFIXES {
         let mut from = None;
         loop {
             let page = store

@@ -61,7 +61,7 @@ pub(crate) struct Memory {
     pub(crate) instances: BTreeMap<Name, BTreeMap<String, Instance>>,
     /// Instances that came or went, and are not stored as such yet.
     pub(super) unsaved_instances: BTreeSet<(Name, String)>,
-    contents: Contents,
+    pub(super) contents: Contents,
     pub(super) tracker: Tracker,
     /// The other control planes, where there are any.
     pub(crate) planes: Planes,

@@ -7,6 +7,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use ferryway_api::ApiError;
 use ferryway_model::Name;
+use ferryway_store::StoreError;
 
 use super::access::{Caller, Resource, Verb};
 use super::answer::Answer;
@@ -15,6 +16,7 @@ use super::query::Params;
 use super::standing::Standing;
 use super::url::Url;
 use crate::core::{CommitCost, Memory};
+use crate::settings::whole;
 
 /// Whether the process is up.
 #[utoipa::path(get, path = "/healthz", tag = "process", security(()),
@@ -33,6 +35,9 @@ pub(super) async fn readyz(caller: Caller, params: Params) -> Answer {
     params.none()?;
     if let Some(why) = allowed.core().broken() {
         return Err(ApiError::StoreUnavailable(why).into());
+    }
+    if let Some(trouble) = allowed.core().trouble() {
+        return Err(ApiError::StoreUnavailable(whole(&trouble)).into());
     }
     if allowed.stop().is_requested() {
         return Err(ApiError::StoreUnavailable("the process is stopping".to_owned()).into());
@@ -60,6 +65,7 @@ pub(super) async fn metrics(caller: Caller, params: Params) -> Answer {
     let mut text = allowed.core().read(gauges);
     text.push_str(&counters(allowed.counters()));
     text.push_str(&commits(allowed.core().commit_cost()));
+    text.push_str(&store(allowed.core().trouble().as_ref()));
     Ok(([(CONTENT_TYPE, TEXT)], text).into_response())
 }
 
@@ -109,6 +115,32 @@ fn commits(cost: CommitCost) -> String {
         sync,
     );
     took + &sync
+}
+
+/// Whether the store is well, and what is wrong with it where it isn't.
+fn store(trouble: Option<&StoreError>) -> String {
+    let mut text = String::new();
+    metric(
+        &mut text,
+        "ferryway_control_store_up",
+        "gauge",
+        "Whether the store can be written and followed.",
+        std::iter::once((String::new(), u64::from(trouble.is_none()))),
+    );
+    let kind = |trouble: &StoreError| match trouble {
+        StoreError::Etcd { trouble, .. } => trouble.code(),
+        _ => "file",
+    };
+    metric(
+        &mut text,
+        "ferryway_control_store_trouble",
+        "gauge",
+        "What is wrong with the store, by kind; nothing where all is well.",
+        trouble
+            .map(|trouble| (format!("{{kind=\"{}\"}}", kind(trouble)), 1))
+            .into_iter(),
+    );
+    text
 }
 
 fn gauges(memory: &Memory) -> String {
