@@ -1,4 +1,5 @@
-//! The core over a real embedded store: what is answered is in memory, and is there after a start.
+//! The core over a real store, on each of its engines: what is answered is in memory, and is there
+//! after a start.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,6 +10,8 @@ use ferryway_model::{
     Binding, Code, Definition, Digest, Group as GroupModel, Name, Registry, VersionNumber,
 };
 use ferryway_runtime::{Clock, Tasks};
+use ferryway_store::EtcdSettings;
+use ferryway_testkit::Etcd;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -17,82 +20,140 @@ use super::*;
 
 mod operations;
 mod planes;
+mod reload;
+
+/// Which engine a test runs on.
+#[derive(Clone, Copy, Debug)]
+enum Engine {
+    Embedded,
+    Etcd,
+}
+
+/// Runs each test on each engine.
+macro_rules! on_each_engine {
+    ([$($test:ident),* $(,)?]) => {
+        mod embedded {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test(super::Engine::Embedded).await;
+                }
+            )*
+        }
+
+        mod etcd {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test(super::Engine::Etcd).await;
+                }
+            )*
+        }
+    };
+}
+use on_each_engine;
+
+on_each_engine!([
+    what_was_answered_is_there_after_a_start,
+    a_refused_change_changes_nothing,
+    concurrent_changes_all_happen_each_once,
+    rolling_back_through_history_after_a_start,
+    dry_runs_and_plans_to_be_conditional_on,
+    an_idempotency_key_stands_for_its_first_call,
+    a_change_that_began_is_made_whether_or_not_its_caller_stays,
+    the_largest_call_is_one_transaction,
+    what_is_held_is_not_deleted,
+    entity_tags_and_existence_are_required_with_the_write,
+    what_is_too_old_is_cleared_away_and_what_is_named_stays,
+]);
 
 struct House {
-    dir: Arc<TempDir>,
+    place: Arc<Place>,
     clock: Clock,
     tasks: Tasks,
     core: Core,
 }
 
+/// Where a store is.
+struct Place {
+    dir: TempDir,
+    etcd: Option<Etcd>,
+}
+
+impl Place {
+    fn on(engine: Engine) -> Self {
+        Self {
+            dir: tempfile::tempdir().expect("a folder can be made"),
+            etcd: match engine {
+                Engine::Embedded => None,
+                Engine::Etcd => Some(Etcd::start()),
+            },
+        }
+    }
+
+    async fn open(&self) -> Store {
+        let fresh = Uuid::now_v7();
+        let opened = match &self.etcd {
+            None => Store::open(self.dir.path(), fresh).await,
+            Some(etcd) => {
+                let settings = EtcdSettings::new(&etcd.url()).expect("is an address");
+                Store::open_etcd(&settings, fresh).await
+            }
+        };
+        opened.expect("opens")
+    }
+}
+
 impl House {
-    async fn new() -> Self {
-        let dir = tempfile::tempdir().expect("a folder can be made");
-        let clock = Clock::manual("2026-11-24T12:00:00Z".parse().expect("is a time"));
+    async fn new(on: Engine) -> Self {
+        let place = Arc::new(Place::on(on));
+        let store = place.open().await;
+        Self::over(place, store, None, noon()).await
+    }
+
+    /// A control plane that may have others beside it.
+    async fn among_others(on: Engine) -> Self {
+        let place = Arc::new(Place::on(on));
+        let store = place.open().await;
+        Self::over(place, store, Some(plane()), noon()).await
+    }
+
+    /// Another control plane over the same store.
+    async fn beside(&self) -> Self {
+        let store = match &self.place.etcd {
+            // A folder is opened by one alone.
+            None => self.core.0.store.clone(),
+            Some(_) => self.place.open().await,
+        };
+        let (place, clock) = (Arc::clone(&self.place), self.clock.clone());
+        Self::over(place, store, Some(plane()), clock).await
+    }
+
+    async fn over(place: Arc<Place>, store: Store, plane: Option<Plane>, clock: Clock) -> Self {
         let tasks = Tasks::new("test");
-        let core = Core::open(store_in(&dir).await, None, clock.clone(), &tasks)
+        let core = Core::open(store, plane, clock.clone(), &tasks)
             .await
             .expect("opens");
         Self {
-            dir: Arc::new(dir),
+            place,
             clock,
             tasks,
             core,
         }
     }
 
-    /// Stops everything and starts again from the disk.
+    /// Stops everything and starts again on the same store.
     async fn again(self) -> Self {
         let Self {
-            dir,
+            place,
             clock,
             tasks,
             core,
         } = self;
         assert!(tasks.stop(Duration::from_secs(5)).await);
         core.close().await;
-        let tasks = Tasks::new("test");
-        let core = Core::open(store_in(&dir).await, None, clock.clone(), &tasks)
-            .await
-            .expect("opens again");
-        Self {
-            dir,
-            clock,
-            tasks,
-            core,
-        }
-    }
-
-    /// A control plane that may have others beside it.
-    async fn among_others() -> Self {
-        let dir = tempfile::tempdir().expect("a folder can be made");
-        let clock = Clock::manual("2026-11-24T12:00:00Z".parse().expect("is a time"));
-        let store = store_in(&dir).await;
-        Self::over(Arc::new(dir), store, clock).await
-    }
-
-    /// Another control plane over the same store.
-    async fn beside(&self) -> Self {
-        let store = self.core.0.store.clone();
-        Self::over(Arc::clone(&self.dir), store, self.clock.clone()).await
-    }
-
-    async fn over(dir: Arc<TempDir>, store: Store, clock: Clock) -> Self {
-        let plane = Plane {
-            id: Uuid::now_v7(),
-            url: "http://127.0.0.1:1".to_owned(),
-            build: "test".to_owned(),
-        };
-        let tasks = Tasks::new("test");
-        let core = Core::open(store, Some(plane), clock.clone(), &tasks)
-            .await
-            .expect("opens");
-        Self {
-            dir,
-            clock,
-            tasks,
-            core,
-        }
+        let store = place.open().await;
+        Self::over(place, store, None, clock).await
     }
 
     async fn with_groups(self) -> Self {
@@ -153,9 +214,16 @@ impl House {
     }
 }
 
-async fn store_in(dir: &TempDir) -> Store {
-    let opened = Store::open(dir.path(), Uuid::now_v7()).await;
-    opened.expect("opens")
+fn noon() -> Clock {
+    Clock::manual("2026-11-24T12:00:00Z".parse().expect("is a time"))
+}
+
+fn plane() -> Plane {
+    Plane {
+        id: Uuid::now_v7(),
+        url: "http://127.0.0.1:1".to_owned(),
+        build: "test".to_owned(),
+    }
 }
 
 fn actor() -> Actor {
@@ -218,9 +286,8 @@ fn codes(error: CoreError) -> Vec<Code> {
     }
 }
 
-#[tokio::test]
-async fn what_was_answered_is_there_after_a_start() {
-    let house = House::new().await.with_groups().await;
+async fn what_was_answered_is_there_after_a_start(on: Engine) {
+    let house = House::new(on).await.with_groups().await;
     let operation = house
         .publish("1.0.0", &["test"])
         .await
@@ -280,9 +347,8 @@ async fn what_was_answered_is_there_after_a_start() {
     assert_eq!(house.runs(), ["production: 1.1.0 2", "test: 1.1.0 2"]);
 }
 
-#[tokio::test]
-async fn a_refused_change_changes_nothing() {
-    let house = House::new().await.with_groups().await;
+async fn a_refused_change_changes_nothing(on: Engine) {
+    let house = House::new(on).await.with_groups().await;
     let refused = house
         .publish("1", &["test", "nowhere"])
         .await
@@ -299,9 +365,8 @@ async fn a_refused_change_changes_nothing() {
     );
 }
 
-#[tokio::test]
-async fn concurrent_changes_all_happen_each_once() {
-    let house = House::new().await.with_groups().await;
+async fn concurrent_changes_all_happen_each_once(on: Engine) {
+    let house = House::new(on).await.with_groups().await;
     let all = (0..20).map(|n| house.publish_owned(n));
     let results = futures_util::future::join_all(all).await;
     assert!(results.iter().all(Result::is_ok), "{results:?}");
@@ -336,9 +401,8 @@ impl House {
     }
 }
 
-#[tokio::test]
-async fn rolling_back_through_history_after_a_start() {
-    let house = House::new().await.with_groups().await;
+async fn rolling_back_through_history_after_a_start(on: Engine) {
+    let house = House::new(on).await.with_groups().await;
     house.publish("1", &["test"]).await.expect("is published");
     house.hub("a", "/new").await;
     house.publish("2", &["test"]).await.expect("is published");
@@ -357,9 +421,8 @@ async fn rolling_back_through_history_after_a_start() {
     assert_eq!(house.runs(), ["test: 1 3"]);
 }
 
-#[tokio::test]
-async fn dry_runs_and_plans_to_be_conditional_on() {
-    let house = House::new().await.with_groups().await;
+async fn dry_runs_and_plans_to_be_conditional_on(on: Engine) {
+    let house = House::new(on).await.with_groups().await;
     house.publish("1", &["test"]).await.expect("is published");
     let call = |dry_run, expect_plan: Option<Digest>| CallOptions {
         dry_run,
@@ -403,9 +466,8 @@ async fn dry_runs_and_plans_to_be_conditional_on() {
     assert_eq!(again.state, OperationState::Unchanged);
 }
 
-#[tokio::test]
-async fn an_idempotency_key_stands_for_its_first_call() {
-    let house = House::new().await.with_groups().await;
+async fn an_idempotency_key_stands_for_its_first_call(on: Engine) {
+    let house = House::new(on).await.with_groups().await;
     let key = |body: &[u8]| Idempotency {
         key: "k".into(),
         fingerprint: Digest::of(body),
@@ -441,9 +503,8 @@ async fn an_idempotency_key_stands_for_its_first_call() {
 }
 
 /// A caller that breaks off in the middle of a write doesn't break the write off.
-#[tokio::test]
-async fn a_change_that_began_is_made_whether_or_not_its_caller_stays() {
-    let house = House::new().await.with_groups().await;
+async fn a_change_that_began_is_made_whether_or_not_its_caller_stays(on: Engine) {
+    let house = House::new(on).await.with_groups().await;
     let key = Idempotency {
         key: "k".into(),
         fingerprint: Digest::of(b"1"),
@@ -475,10 +536,9 @@ async fn a_change_that_began_is_made_whether_or_not_its_caller_stays() {
 }
 
 /// As large as a call may be: its operation, audit and history fit one transaction.
-#[tokio::test]
-async fn the_largest_call_is_one_transaction() {
+async fn the_largest_call_is_one_transaction(on: Engine) {
     use ferryway_model::limits::{GROUPS_IN_CALL_MAX, SERVICES_IN_CALL_MAX};
-    let house = House::new().await.with_groups().await;
+    let house = House::new(on).await.with_groups().await;
     let services: Vec<_> = (0..SERVICES_IN_CALL_MAX).map(|n| format!("s{n}")).collect();
     for service in &services {
         house.hub(service, &format!("/{service}")).await;
@@ -518,9 +578,8 @@ async fn the_largest_call_is_one_transaction() {
     assert_eq!(kept, operation);
 }
 
-#[tokio::test]
-async fn what_is_held_is_not_deleted() {
-    let house = House::new().await.with_groups().await;
+async fn what_is_held_is_not_deleted(on: Engine) {
+    let house = House::new(on).await.with_groups().await;
     let body = json!({"name": "dns", "kind": "dns"});
     let (registry, title) = Registry::parse(&body, None).expect("is a registry");
     house
@@ -607,9 +666,8 @@ async fn what_is_held_is_not_deleted() {
     );
 }
 
-#[tokio::test]
-async fn entity_tags_and_existence_are_required_with_the_write() {
-    let house = House::new().await.with_groups().await;
+async fn entity_tags_and_existence_are_required_with_the_write(on: Engine) {
+    let house = House::new(on).await.with_groups().await;
     assert_eq!(
         codes(house.group("test").await.expect_err("exists")),
         [Code::Exists]
@@ -641,9 +699,8 @@ async fn entity_tags_and_existence_are_required_with_the_write() {
     assert_eq!(audit.last(), Some(&json!("T")));
 }
 
-#[tokio::test]
-async fn what_is_too_old_is_cleared_away_and_what_is_named_stays() {
-    let house = House::new().await.with_groups().await;
+async fn what_is_too_old_is_cleared_away_and_what_is_named_stays(on: Engine) {
+    let house = House::new(on).await.with_groups().await;
     house.publish("1", &["test"]).await.expect("is published");
     house.hub("a", "/never-published").await;
     house.hub("a", "/b").await;

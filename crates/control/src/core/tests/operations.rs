@@ -7,6 +7,20 @@ use ferryway_proto::{Ack, AckStage, Fault, Hello, Limits, Nack, Source, Stage, S
 
 use super::*;
 
+on_each_engine!([
+    an_operation_ends_when_every_instance_has_answered,
+    what_every_instance_rejected_is_no_history,
+    what_was_rejected_and_not_told_is_not_taken_for_applied,
+    a_later_change_of_the_same_service_supersedes,
+    after_a_start_open_operations_end_by_what_instances_say_then,
+    what_is_said_of_an_operation_can_be_followed_and_caught_up_with,
+    a_stream_that_was_replaced_has_no_say_any_more,
+    an_instance_that_left_can_be_deleted_at_once_and_stays_deleted,
+    an_instance_that_leaves_between_plan_and_commit_is_not_waited_for,
+    an_old_record_told_again_undoes_no_progress,
+    an_operation_waits_for_checks_that_only_warn_and_shows_what_they_find,
+]);
+
 /// An instance that says what it is told to say.
 pub(super) struct Puppet {
     pub(super) peer: Peer,
@@ -183,10 +197,9 @@ pub(super) fn check(
     assert_eq!(now.ended_at.is_some(), state.is_final());
 }
 
-#[tokio::test]
-async fn an_operation_ends_when_every_instance_has_answered() {
+async fn an_operation_ends_when_every_instance_has_answered(on: Engine) {
     use DeliveryState::{Applied, Offline, Pending, Rejected};
-    let house = House::new().await.with_groups().await;
+    let house = House::new(on).await.with_groups().await;
     let (one, two) = (Puppet::joins(&house, "test"), Puppet::joins(&house, "test"));
     let operation = house.publish("1", &["test"]).await.expect("is published");
     check(
@@ -254,9 +267,8 @@ async fn an_operation_ends_when_every_instance_has_answered() {
 
 /// Content that every instance rejected never ran there: it is nothing to go back to, and could be
 /// brought back without its checks.
-#[tokio::test]
-async fn what_every_instance_rejected_is_no_history() {
-    let house = House::new().await.with_groups().await;
+async fn what_every_instance_rejected_is_no_history(on: Engine) {
+    let house = House::new(on).await.with_groups().await;
     let (one, two) = (Puppet::joins(&house, "test"), Puppet::joins(&house, "test"));
     let back = |version: &str| Request::Rollback {
         group: named("test"),
@@ -312,9 +324,8 @@ async fn what_every_instance_rejected_is_no_history() {
     check(&house).await;
 }
 
-#[tokio::test]
-async fn what_was_rejected_and_not_told_is_not_taken_for_applied() {
-    let house = House::new().await.with_groups().await;
+async fn what_was_rejected_and_not_told_is_not_taken_for_applied(on: Engine) {
+    let house = House::new(on).await.with_groups().await;
     let one = Puppet::joins(&house, "test");
     let operation = house.publish("1", &["test"]).await.expect("is published");
     one.rejects_more("another", 7);
@@ -331,10 +342,9 @@ async fn what_was_rejected_and_not_told_is_not_taken_for_applied() {
     );
 }
 
-#[tokio::test]
-async fn a_later_change_of_the_same_service_supersedes() {
+async fn a_later_change_of_the_same_service_supersedes(on: Engine) {
     use DeliveryState::{Applied, Pending};
-    let house = House::new().await.with_groups().await;
+    let house = House::new(on).await.with_groups().await;
     let one = Puppet::joins(&house, "test");
     house.hub("b", "/b").await;
     let first = house.publish("1", &["test"]).await.expect("is published");
@@ -354,10 +364,9 @@ async fn a_later_change_of_the_same_service_supersedes() {
     check(&house, &other, OperationState::Succeeded, &[Applied]);
 }
 
-#[tokio::test]
-async fn after_a_start_open_operations_end_by_what_instances_say_then() {
+async fn after_a_start_open_operations_end_by_what_instances_say_then(on: Engine) {
     use DeliveryState::{Applied, Pending};
-    let house = House::new().await.with_groups().await;
+    let house = House::new(on).await.with_groups().await;
     let one = Puppet::joins(&house, "test");
     let operation = house.publish("1", &["test"]).await.expect("is published");
     let house = house.again().await;
@@ -385,9 +394,8 @@ async fn after_a_start_open_operations_end_by_what_instances_say_then() {
     );
 }
 
-#[tokio::test]
-async fn what_is_said_of_an_operation_can_be_followed_and_caught_up_with() {
-    let house = House::new().await.with_groups().await;
+async fn what_is_said_of_an_operation_can_be_followed_and_caught_up_with(on: Engine) {
+    let house = House::new(on).await.with_groups().await;
     let one = Puppet::joins(&house, "test");
     let operation = house.publish("1", &["test"]).await.expect("is published");
     let id = operation.operation.expect("is a real one");
@@ -410,9 +418,8 @@ async fn what_is_said_of_an_operation_can_be_followed_and_caught_up_with() {
     );
 }
 
-#[tokio::test]
-async fn a_stream_that_was_replaced_has_no_say_any_more() {
-    let house = House::new().await.with_groups().await;
+async fn a_stream_that_was_replaced_has_no_say_any_more(on: Engine) {
+    let house = House::new(on).await.with_groups().await;
     let old = Puppet::joins(&house, "test");
     let newer = Puppet {
         peer: Peer {
@@ -433,9 +440,8 @@ async fn a_stream_that_was_replaced_has_no_say_any_more() {
     assert_eq!(online, 1);
 }
 
-#[tokio::test]
-async fn an_instance_that_left_can_be_deleted_at_once_and_stays_deleted() {
-    let house = House::new().await.with_groups().await;
+async fn an_instance_that_left_can_be_deleted_at_once_and_stays_deleted(on: Engine) {
+    let house = House::new(on).await.with_groups().await;
     let one = Puppet::joins(&house, "test");
     let id = one.peer.instance.to_string();
     let online = house
@@ -460,10 +466,9 @@ async fn an_instance_that_left_can_be_deleted_at_once_and_stays_deleted() {
 }
 
 /// What an operation was planned for may be gone when it is committed.
-#[tokio::test]
-async fn an_instance_that_leaves_between_plan_and_commit_is_not_waited_for() {
+async fn an_instance_that_leaves_between_plan_and_commit_is_not_waited_for(on: Engine) {
     use DeliveryState::{Applied, Offline};
-    let house = House::new().await.with_groups().await;
+    let house = House::new(on).await.with_groups().await;
     let (one, two) = (Puppet::joins(&house, "test"), Puppet::joins(&house, "test"));
     // The commit waits for the writer's thread, so the instance leaves before memory holds it.
     let (operation, ()) =
@@ -480,10 +485,9 @@ async fn an_instance_that_leaves_between_plan_and_commit_is_not_waited_for() {
 
 /// A record is written again when a part of it has aged; the operation in it is then what it was at
 /// its beginning.
-#[tokio::test]
-async fn an_old_record_told_again_undoes_no_progress() {
+async fn an_old_record_told_again_undoes_no_progress(on: Engine) {
     use DeliveryState::{Applied, Pending};
-    let house = House::new().await.with_groups().await;
+    let house = House::new(on).await.with_groups().await;
     let (one, _two) = (Puppet::joins(&house, "test"), Puppet::joins(&house, "test"));
     let operation = house.publish("1", &["test"]).await.expect("is published");
     one.applies();
@@ -497,10 +501,9 @@ async fn an_old_record_told_again_undoes_no_progress() {
     );
 }
 
-#[tokio::test]
-async fn an_operation_waits_for_checks_that_only_warn_and_shows_what_they_find() {
+async fn an_operation_waits_for_checks_that_only_warn_and_shows_what_they_find(on: Engine) {
     use DeliveryState::{Applied, Offline};
-    let house = House::new().await.with_groups().await;
+    let house = House::new(on).await.with_groups().await;
     let (one, two) = (Puppet::joins(&house, "test"), Puppet::joins(&house, "test"));
     let operation = house.publish("1", &["test"]).await.expect("is published");
     for puppet in [&one, &two] {

@@ -6,9 +6,18 @@ mod sweeps;
 
 use super::*;
 
+on_each_engine!([
+    what_one_answers_the_other_knows,
+    changes_at_two_at_once_all_happen_each_once,
+    a_key_used_at_two_at_once_makes_one_change,
+    a_key_used_for_plain_resources_at_two_at_once_makes_one,
+    tags_hold_at_all,
+    one_that_starts_while_another_writes_knows_everything,
+]);
+
 /// Two control planes over one store.
-async fn two() -> (House, House) {
-    let one = House::among_others().await.with_groups().await;
+async fn two(on: Engine) -> (House, House) {
+    let one = House::among_others(on).await.with_groups().await;
     let two = one.beside().await;
     (one, two)
 }
@@ -19,9 +28,8 @@ async fn catches_up(house: &House, with: &House) {
     house.core.holds(revision).await.expect("follows");
 }
 
-#[tokio::test]
-async fn what_one_answers_the_other_knows() {
-    let (one, two) = two().await;
+async fn what_one_answers_the_other_knows(on: Engine) {
+    let (one, two) = two(on).await;
     one.publish("1", &["test"]).await.expect("is published");
     catches_up(&two, &one).await;
     assert_eq!(two.runs(), ["test: 1 1"]);
@@ -33,9 +41,8 @@ async fn what_one_answers_the_other_knows() {
     assert_eq!(one.runs(), ["production: 1 1", "test: 1 1"]);
 }
 
-#[tokio::test]
-async fn changes_at_two_at_once_all_happen_each_once() {
-    let (one, two) = two().await;
+async fn changes_at_two_at_once_all_happen_each_once(on: Engine) {
+    let (one, two) = two(on).await;
     let all = (0..40).map(|n| [&one, &two][n % 2].publish_owned(n));
     let results = futures_util::future::join_all(all).await;
     assert!(results.iter().all(Result::is_ok), "{results:?}");
@@ -59,9 +66,8 @@ async fn changes_at_two_at_once_all_happen_each_once() {
     assert_eq!(made.iter().filter(|ok| **ok).count(), 1);
 }
 
-#[tokio::test]
-async fn a_key_used_at_two_at_once_makes_one_change() {
-    let (one, two) = two().await;
+async fn a_key_used_at_two_at_once_makes_one_change(on: Engine) {
+    let (one, two) = two(on).await;
     for n in 0..20 {
         let key = Idempotency {
             key: format!("k{n}"),
@@ -88,9 +94,8 @@ async fn a_key_used_at_two_at_once_makes_one_change() {
     assert_eq!(two.runs(), ["test: 1.19 20"]);
 }
 
-#[tokio::test]
-async fn a_key_used_for_plain_resources_at_two_at_once_makes_one() {
-    let (one, two) = two().await;
+async fn a_key_used_for_plain_resources_at_two_at_once_makes_one(on: Engine) {
+    let (one, two) = two(on).await;
     let key = Idempotency {
         key: "k".into(),
         fingerprint: Digest::of(b"1"),
@@ -115,9 +120,8 @@ async fn a_key_used_for_plain_resources_at_two_at_once_makes_one() {
     assert_eq!(entries, 1, "made once");
 }
 
-#[tokio::test]
-async fn tags_hold_at_all() {
-    let (one, two) = two().await;
+async fn tags_hold_at_all(on: Engine) {
+    let (one, two) = two(on).await;
     let tag = one.core.read(|memory| memory.group_etag(&named("test")));
     let tag = tag.expect("has a tag");
     let put = async |house: &House, title: &str| {
@@ -136,9 +140,8 @@ async fn tags_hold_at_all() {
     assert_eq!([&a, &b].into_iter().filter(|it| it.is_ok()).count(), 1);
 }
 
-#[tokio::test]
-async fn one_that_starts_while_another_writes_knows_everything() {
-    let one = House::among_others().await.with_groups().await;
+async fn one_that_starts_while_another_writes_knows_everything(on: Engine) {
+    let one = House::among_others(on).await.with_groups().await;
     let writes = async {
         for n in 0..60 {
             one.publish_owned(n).await.expect("is published");
@@ -211,7 +214,7 @@ impl Frozen {
 
 #[tokio::test]
 async fn one_that_ends_is_known_to_be_gone_and_one_that_is_silent_too() {
-    let (one, two) = two().await;
+    let (one, two) = two(Engine::Embedded).await;
     let three = one.beside().await;
     let known = |house: &House| house.core.read(|memory| memory.planes.len());
     let frozen = Frozen::now();

@@ -170,7 +170,7 @@ async fn make(house: &House, call: &Call, if_match: &IfMatch) -> Said {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_two_answered_one_could_have() {
-    let (one, two) = two().await;
+    let (one, two) = two(Engine::Embedded).await;
     let (one, two) = (Arc::new(one), Arc::new(two));
     let moments = Arc::new(AtomicU64::new(0));
     let moment = |moments: &AtomicU64| moments.fetch_add(1, Ordering::SeqCst);

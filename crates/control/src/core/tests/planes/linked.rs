@@ -81,7 +81,7 @@ fn online(house: &House) -> usize {
 
 #[tokio::test]
 async fn an_operation_made_at_one_ends_by_what_instances_of_another_say() {
-    let (one, two) = two().await;
+    let (one, two) = two(Engine::Embedded).await;
     let mut link = Link::new(&two, 1);
     let mut back = Link::new(&one, 1);
     let (near, far) = (Puppet::joins(&one, "test"), Puppet::joins(&two, "test"));
@@ -141,7 +141,7 @@ async fn an_operation_made_at_one_ends_by_what_instances_of_another_say() {
 
 #[tokio::test]
 async fn an_instance_that_moves_is_where_it_dialled_last() {
-    let (one, two) = two().await;
+    let (one, two) = two(Engine::Embedded).await;
     let three = one.beside().await;
     let [mut one_to_two, mut one_to_three] = [(); 2].map(|()| Link::new(&one, 1));
     let [mut two_to_one, mut two_to_three] = [(); 2].map(|()| Link::new(&two, 1));
@@ -169,7 +169,7 @@ async fn an_instance_that_moves_is_where_it_dialled_last() {
 
 #[tokio::test]
 async fn what_is_not_told_again_after_a_link_was_down_is_gone() {
-    let (one, two) = two().await;
+    let (one, two) = two(Engine::Embedded).await;
     let (stays, goes) = (Puppet::joins(&two, "test"), Puppet::joins(&two, "test"));
     let mut link = Link::new(&two, 1);
     link.carry(&one);
@@ -198,7 +198,7 @@ async fn what_is_not_told_again_after_a_link_was_down_is_gone() {
 
 #[tokio::test]
 async fn of_a_control_plane_that_is_gone_instances_get_a_while_to_arrive_elsewhere() {
-    let (one, two) = two().await;
+    let (one, two) = two(Engine::Embedded).await;
     let three = one.beside().await;
     let mut link = Link::new(&two, 1);
     let (moves, lost) = (Puppet::joins(&two, "test"), Puppet::joins(&two, "test"));
@@ -233,7 +233,7 @@ async fn of_a_control_plane_that_is_gone_instances_get_a_while_to_arrive_elsewhe
 
 #[tokio::test]
 async fn an_operation_whose_control_plane_does_not_say_so_is_ended_by_another() {
-    let (one, two) = two().await;
+    let (one, two) = two(Engine::Embedded).await;
     let near = Puppet::joins(&two, "test");
     let mut link = Link::new(&two, 1);
     link.carry(&one);

@@ -3,6 +3,12 @@
 use super::*;
 use crate::core::records::SweepRecord;
 
+on_each_engine!([
+    collecting_at_one_takes_nothing_from_writers_at_another,
+    neither_a_writer_nor_a_collector_that_slept_hurts_the_other,
+    one_that_lags_behind_passes_over_views_that_were_collected,
+]);
+
 /// Everything that a view or the hub names can be read from the store.
 async fn is_whole(house: &House) {
     let again = house.beside().await;
@@ -19,9 +25,8 @@ async fn is_whole(house: &House) {
     assert_eq!(again.runs(), house.runs());
 }
 
-#[tokio::test]
-async fn collecting_at_one_takes_nothing_from_writers_at_another() {
-    let (one, two) = two().await;
+async fn collecting_at_one_takes_nothing_from_writers_at_another(on: Engine) {
+    let (one, two) = two(on).await;
     let sweeps = async {
         for _ in 0..30 {
             one.core.collect_content().await.expect("collects");
@@ -45,9 +50,8 @@ async fn collecting_at_one_takes_nothing_from_writers_at_another() {
 
 /// Stopped for however long between planning and committing, and for however long between beginning
 /// to collect and deleting.
-#[tokio::test]
-async fn neither_a_writer_nor_a_collector_that_slept_hurts_the_other() {
-    let (one, two) = two().await;
+async fn neither_a_writer_nor_a_collector_that_slept_hurts_the_other(on: Engine) {
+    let (one, two) = two(on).await;
     two.hub("a", "/x").await;
     let x = two
         .core
@@ -62,10 +66,7 @@ async fn neither_a_writer_nor_a_collector_that_slept_hurts_the_other() {
         .require(sweep.clone(), planned)
         .put(keys::hub(&named("late")), "never");
     let late = two.core.0.store.commit(late).await;
-    assert!(matches!(
-        late,
-        Err(ferryway_store::StoreError::Conflict { .. })
-    ));
+    assert!(matches!(late, Err(StoreError::Conflict { .. })));
     catches_up(&two, &one).await;
     assert!(!two.core.read(|memory| memory.keeps_content(x)));
 
@@ -95,9 +96,8 @@ async fn neither_a_writer_nor_a_collector_that_slept_hurts_the_other() {
     is_whole(&one).await;
 }
 
-#[tokio::test]
-async fn one_that_lags_behind_passes_over_views_that_were_collected() {
-    let (one, two) = two().await;
+async fn one_that_lags_behind_passes_over_views_that_were_collected(on: Engine) {
+    let (one, two) = two(on).await;
     // Nothing is read by `two` while this goes on: one thread, and no await between.
     let lagging = two.core.read(|memory| memory.revision);
     for n in 0..10 {
