@@ -111,7 +111,9 @@ const CONTROL: &[Row] = &[
         &["--api", "127.0.0.1:9301"],
     ),
     ("store", "redis", 1, &["redis", "embedded"]),
-    ("store", "etcd://127.0.0.1:2379", 1, &["etcd"]),
+    ("store", "etcd://127.0.0.1", 1, &["HOST:PORT"]),
+    ("store", "etcd://a:word@127.0.0.1:2379", 1, &["password"]),
+    ("store-prefix", "/other/", 1, &["is for etcd"]),
     ("store", "Embedded", 1, &["Embedded"]),
 ];
 

@@ -45,7 +45,7 @@ fn a_base_path_is_before_each_path_and_is_taken_off() {
         ("/v1/list", "list /list"),
         ("/v1/list?a=/v1/b", "list /list?a=/v1/b"),
         ("/v1/", "root /"),
-        ("/v1", "404 no_route"),
+        ("/v1", "root /"),
         ("/list", "404 no_route"),
         ("/v1/v1/list", "404 no_route"),
         ("/v1/deep/tree/a/b/", "tree /tree/a/b/"),
@@ -60,6 +60,7 @@ fn a_prefix_at_a_base_path_is_everything_below_it() {
     let signpost = Signpost::set(&[Sign::at("all", "/*").base_path("/v1")]);
     for (path, expect) in [
         ("/v1/", "all /"),
+        ("/v1", "all /"),
         ("/v1/x", "all /x"),
         ("/v1//x", "all //x"),
         ("/v1x", "404 no_route"),

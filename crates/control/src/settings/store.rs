@@ -12,17 +12,14 @@ use super::whole;
 
 /// The largest file of a password, a certificate or a key, in bytes.
 const FILE_BYTES_MAX: u64 = 256 * 1_024;
+/// The prefix in etcd, where none is given.
+const PREFIX: &str = "/ferryway/";
 
-/// What a store in etcd needs to be reached. The flags say nothing of a store in a folder.
+/// What a store in etcd needs to be reached. With a store in a folder they are refused.
 #[derive(Debug, Args)]
 pub(crate) struct EtcdFlags {
     /// Where in etcd the store lies: one prefix for each installation that shares it.
-    #[arg(
-        long,
-        value_name = "PREFIX",
-        default_value = "/ferryway/",
-        global = true
-    )]
+    #[arg(long, value_name = "PREFIX", default_value = PREFIX, global = true)]
     store_prefix: String,
     /// The user of etcd.
     #[arg(
@@ -62,9 +59,12 @@ impl EtcdFlags {
     /// A sentence: what is wrong with which flag.
     pub(crate) fn place(&self, store: &str, data_dir: Option<&Path>) -> Result<StorePlace, String> {
         match store {
-            "embedded" => data_dir
-                .map(|dir| StorePlace::Embedded(dir.to_owned()))
-                .ok_or_else(|| "--store embedded needs --data-dir".to_owned()),
+            "embedded" => {
+                self.say_nothing()?;
+                data_dir
+                    .map(|dir| StorePlace::Embedded(dir.to_owned()))
+                    .ok_or_else(|| "--store embedded needs --data-dir".to_owned())
+            }
             etcd if etcd.starts_with("etcd://") => self.etcd(etcd).map(StorePlace::Etcd),
             other => Err(format!(
                 "--store {other:?} is no store; use --store embedded or --store etcd://HOST:PORT"
@@ -80,6 +80,33 @@ impl EtcdFlags {
         Ok(StorePlace::Embedded(place.into()))
     }
 
+    /// That none of what is for etcd alone is set: it would be taken and mean nothing.
+    fn say_nothing(&self) -> Result<(), String> {
+        let Self {
+            store_prefix,
+            store_user,
+            store_password_file,
+            store_ca,
+            store_cert,
+            store_key,
+        } = self;
+        let set = [
+            ("--store-prefix", store_prefix != PREFIX),
+            ("--store-user", store_user.is_some()),
+            ("--store-password-file", store_password_file.is_some()),
+            ("--store-ca", store_ca.is_some()),
+            ("--store-cert", store_cert.is_some()),
+            ("--store-key", store_key.is_some()),
+        ];
+        match set.into_iter().find(|(_, is_set)| *is_set) {
+            None => Ok(()),
+            Some((flag, _)) => Err(format!(
+                "{flag} is for etcd, and the store is a file: leave it out, or say --store \
+                 etcd://HOST:PORT"
+            )),
+        }
+    }
+
     fn etcd(&self, address: &str) -> Result<EtcdSettings, String> {
         let Self {
             store_prefix,
@@ -90,9 +117,11 @@ impl EtcdFlags {
             store_key,
         } = self;
         let said = |error: StoreError| whole(&error);
-        let mut settings = EtcdSettings::new(address)
-            .and_then(|settings| settings.with_prefix(store_prefix))
-            .map_err(said)?;
+        let settings = EtcdSettings::new(address);
+        let settings = settings.map_err(|error| format!("--store: {}", whole(&error)))?;
+        let settings = settings.with_prefix(store_prefix);
+        let mut settings =
+            settings.map_err(|error| format!("--store-prefix: {}", whole(&error)))?;
         if let (Some(user), Some(file)) = (store_user, store_password_file) {
             let password = String::from_utf8(read("--store-password-file", file)?)
                 .map_err(|_| format!("--store-password-file: {} is no text", file.display()))?;
