@@ -10,6 +10,11 @@
 //! none listens yet. That is why the sockets get `SO_REUSEADDR` only when they listen. They need
 //! it then: a port with connections in TIME_WAIT, of the process before, can be bound only if both
 //! sides have it.
+//!
+//! A process before that was another program (NGINX, say, which Ferryway takes the place of) left
+//! connections in TIME_WAIT with `SO_REUSEADDR` alone. Only then the sockets have it while they are
+//! bound; the price is that for this minute a second gateway that starts before the first one
+//! listens is not noticed.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -31,11 +36,9 @@ impl Reserved {
         alone.bind(&address.into())?;
         let address = alone.local_addr()?.as_socket().unwrap_or(address);
         drop(alone);
-        let bound = |_| {
-            let socket = socket(address)?;
-            socket.set_reuse_port(true)?;
-            socket.bind(&address.into())?;
-            Ok(socket)
+        let bound = |_| match shared(address, false) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => shared(address, true),
+            bound => bound,
         };
         let sockets = (0..workers).map(bound).collect::<io::Result<_>>()?;
         Ok(Self { sockets, address })
@@ -57,6 +60,17 @@ impl Reserved {
         };
         self.sockets.into_iter().map(listening).collect()
     }
+}
+
+/// One of the sockets that share `address`, which is known to be free; also beside connections in
+/// TIME_WAIT of another program.
+fn shared(address: SocketAddr, over_time_wait: bool) -> io::Result<Socket> {
+    let socket = socket(address)?;
+    socket.set_reuse_port(true)?;
+    socket.set_reuse_address(over_time_wait)?;
+    socket.bind(&address.into())?;
+    socket.set_reuse_address(false)?;
+    Ok(socket)
 }
 
 fn socket(address: SocketAddr) -> io::Result<Socket> {
@@ -118,5 +132,20 @@ mod tests {
         assert_eq!(client.read(&mut [0]).unwrap(), 0);
         drop((client, listener));
         Reserved::bind(address, 1).unwrap().listen().unwrap();
+    }
+
+    #[test]
+    fn connections_in_time_wait_of_another_program_do_not_keep_the_port() {
+        // As most servers do: `SO_REUSEADDR`, and no `SO_REUSEPORT`.
+        let listener = TcpListener::bind(anywhere()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut client = TcpStream::connect(address).unwrap();
+        drop(listener.accept().unwrap());
+        assert_eq!(client.read(&mut [0]).unwrap(), 0);
+        drop((client, listener));
+        let reserved = Reserved::bind(address, 2).unwrap();
+        let listeners = reserved.listen().unwrap();
+        assert_eq!(listeners.len(), 2);
+        is_busy(address);
     }
 }
