@@ -2,9 +2,11 @@
 //! API sees them.
 
 mod answers;
+mod applied;
 mod binding;
 mod conflicts;
 mod desk;
+mod discovered;
 mod history;
 mod preview;
 mod rollback;

@@ -22,15 +22,16 @@ use std::time::Duration;
 
 use ferryway_delivery::{Applied, Candidate, Checks, Occasion, Outcome, Service};
 use ferryway_discovery::{Discovery, Followed};
-use ferryway_model::{Key, View};
+use ferryway_model::{Code, Key, Name, View};
 use ferryway_proto::{Fault, Stage};
-use ferryway_proxy::{LiveTable, Metrics, Prober, retire};
+use ferryway_proxy::{LiveTable, Metrics, Prober, Table, retire};
 use ferryway_runtime::{Random, Tasks};
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
 use crate::durations::Durations;
+pub(crate) use checks::TIME_MAX as CHECK_TIME_MAX;
 pub(crate) use content::{Content, Link, Running};
 use draft::Draft;
 
@@ -38,6 +39,8 @@ use draft::Draft;
 const WARM_TIME_MAX: Duration = Duration::from_secs(2);
 /// And at the start, where waiting keeps clients out: what was kept on disk is there at once.
 const WARM_TIME_START_MAX: Duration = Duration::from_millis(200);
+/// The code of a warning that an upstream has no endpoint.
+const UPSTREAM_EMPTY: &str = Code::UpstreamEmpty.as_str();
 /// How long old tables get to be let go of when the installer ends.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -59,6 +62,8 @@ pub(crate) struct Tools {
     pub(crate) metrics: Arc<Metrics>,
     /// Runs checks.
     pub(crate) prober: Prober,
+    /// What all checks of a transaction together get.
+    pub(crate) check_time: Duration,
 }
 
 /// All that the thread and the status page share.
@@ -134,9 +139,10 @@ impl ferryway_delivery::Installer for Installer {
         for fault in &faults {
             tracing::warn!(
                 service = %fault.key.name,
-                check = fault.path,
+                code = fault.code,
+                path = fault.path,
                 detail = fault.detail,
-                "a check fails; the change serves all the same"
+                "serves all the same"
             );
         }
         faults
@@ -173,8 +179,7 @@ impl Floor {
                 .services
                 .iter()
                 .filter_map(|it| it.content.clone());
-            let prober = &self.tools.prober;
-            let faults = checks::run(prober, &table, &candidate.target, services).await;
+            let faults = self.check(&table, candidate, services).await;
             if !faults.is_empty() {
                 return rejected(faults);
             }
@@ -218,14 +223,54 @@ impl Floor {
         }
     }
 
-    /// Runs the checks of what a candidate has brought into service, against what serves.
+    /// Looks at what a candidate has brought into service: for upstreams that are nowhere and, where
+    /// checks only warn, at what those find against what serves.
     async fn check_applied(&self, candidate: &Candidate) -> Vec<Fault> {
         let services = candidate.services.iter();
         // What has changed again meanwhile has checks of its own.
         let services = services.filter_map(|it| it.content.clone().filter(|it| self.runs(it)));
         let services: Vec<_> = services.collect();
-        let (prober, table) = (&self.tools.prober, self.tools.live.current());
-        checks::run(prober, &table, &candidate.target, services.into_iter()).await
+        let nowhere = services.iter().filter_map(|it| self.is_nowhere(it));
+        let nowhere = nowhere.map(|(name, detail)| {
+            let (key, path) = (Key::service(&name), "binding.discovery");
+            let target = &candidate.target;
+            fault(target, key, Stage::Runtime, UPSTREAM_EMPTY, path, &detail)
+        });
+        let mut faults: Vec<_> = nowhere.collect();
+        if candidate.checks == Checks::Warn {
+            let table = self.tools.live.current();
+            faults.extend(self.check(&table, candidate, services.into_iter()).await);
+        }
+        faults
+    }
+
+    async fn check(
+        &self,
+        table: &Arc<Table>,
+        candidate: &Candidate,
+        services: impl Iterator<Item = Arc<Service>>,
+    ) -> Vec<Fault> {
+        let Tools {
+            prober, check_time, ..
+        } = &self.tools;
+        checks::run(prober, table, &candidate.target, services, *check_time).await
+    }
+
+    /// Why a registry has no endpoint of a service, where it has none.
+    fn is_nowhere(&self, service: &Service) -> Option<(Name, String)> {
+        let registry = service.binding.content.registry()?;
+        let name = &service.definition.content.name;
+        let link = self.content().service(name)?.link.clone()?;
+        let status = link.followed.status();
+        if status.endpoints > 0 {
+            return None;
+        }
+        let detail = match (status.ready, status.last_error) {
+            (_, Some(why)) => format!("the registry {registry} gave no endpoint: {why}"),
+            (true, None) => format!("the registry {registry} knows no endpoint of it"),
+            (false, None) => format!("the registry {registry} has not answered yet"),
+        };
+        Some((name.clone(), detail))
     }
 
     fn runs(&self, service: &Service) -> bool {

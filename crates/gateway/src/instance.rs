@@ -18,7 +18,7 @@ use ferryway_runtime::{Clock, Random, Tasks, signals};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::installer::{Installer, Tools};
+use crate::installer::{CHECK_TIME_MAX, Installer, Tools};
 use crate::keep::{KeepAlone, KeepOnDisk};
 use crate::phase::{Phase, Phases};
 use crate::settings::{Basis, Settings, whole};
@@ -79,6 +79,7 @@ impl Instance {
             live: Arc::clone(&live),
             metrics: Arc::clone(&metrics),
             prober: Prober::start(proxy.clone(), http.port()).map_err(|error| no_thread(&error))?,
+            check_time: CHECK_TIME_MAX,
         };
         let installer = Installer::start(tools, Random::seeded(random.next_u64()))
             .map_err(|error| no_thread(&error))?;

@@ -110,12 +110,18 @@ impl Warnings {
         matches!(self.0.get(&revision), Some(Told::Running { .. }))
     }
 
-    fn about<'a>(&'a self, revision: Revision, service: &str) -> Option<&'a Fault> {
-        let Told::Over { found: faults, .. } = self.0.get(&revision)? else {
-            return None;
+    fn about<'a>(
+        &'a self,
+        revision: Revision,
+        service: &'a str,
+    ) -> impl Iterator<Item = &'a Fault> {
+        let faults = match self.0.get(&revision) {
+            Some(Told::Over { found, .. }) => found.as_slice(),
+            Some(Told::Running { .. }) | None => &[],
         };
-        let is_it = |it: &&Fault| it.key.kind == Kind::Service && it.key.name.as_str() == service;
-        faults.iter().find(is_it)
+        faults
+            .iter()
+            .filter(move |it| it.key.kind == Kind::Service && it.key.name.as_str() == service)
     }
 }
 
@@ -170,16 +176,28 @@ pub(super) fn show(instances: &Instances, destination: &mut Destination, place: 
         return;
     };
     let delivery = &destination.instances[place];
-    let fault = said(instances, destination, delivery)
-        .filter(|_| delivery.state == DeliveryState::Applied)
-        .and_then(|it| it.about(Revision(revision), &destination.service));
-    let Some(fault) = fault else {
+    let warnings =
+        said(instances, destination, delivery).filter(|_| delivery.state == DeliveryState::Applied);
+    let faults = warnings
+        .into_iter()
+        .flat_map(|it| it.about(Revision(revision), &destination.service));
+    let faults: Vec<&Fault> = faults.collect();
+    let Some(first) = faults.first() else {
         return;
     };
+    let details = faults.iter().map(|it| placed(&it.path, &it.detail));
+    let seen = faults.iter().find_map(|it| it.evidence.as_deref());
     let delivery = &mut destination.instances[place];
-    delivery.code = Some(fault.code.clone());
-    delivery.detail = Some(placed(&fault.path, &fault.detail));
-    delivery.evidence = fault.evidence.as_deref().map(evidence);
+    delivery.code = Some(first.code.clone());
+    delivery.detail = Some(details.collect::<Vec<_>>().join("; "));
+    delivery.evidence = seen.map(evidence);
+    for fault in faults {
+        add(&mut destination.problems, fault);
+    }
+}
+
+/// Adds what one instance has found to the problems, unless another has said the same.
+fn add(problems: &mut Vec<Problem>, fault: &Fault) {
     let problem = Problem {
         severity: Severity::Warning,
         code: fault.code.clone(),
@@ -191,7 +209,6 @@ pub(super) fn show(instances: &Instances, destination: &mut Destination, place: 
         group: None,
         service: None,
     };
-    let problems = &mut destination.problems;
     let warnings = problems.iter().filter(|it| it.code == problem.code).count();
     if warnings < PROBLEMS_MAX && !problems.contains(&problem) {
         problems.push(problem);

@@ -1,4 +1,5 @@
-//! Checks that only warn: they run when their candidate serves, and nothing waits for them.
+//! What only warns, found when a candidate serves already, and nothing waits for it: checks on the
+//! way back, and upstreams for which a registry has nobody.
 //!
 //! The control plane is told before the ack that they run, so that it can let an operation end with
 //! what they find. On a stream that is lost meanwhile nothing more is said of them: the instance
@@ -12,7 +13,7 @@ use ferryway_proto::{AgentMessage, Fault, Position, Stage, Warnings};
 
 use super::Session;
 use super::event::Action;
-use crate::candidate::{Candidate, Checks};
+use crate::candidate::{Candidate, Changed, Checks, Occasion, Service};
 
 /// Candidates whose checks run at one time: each may take a while, and ways back come one after the
 /// other when something is badly wrong.
@@ -21,16 +22,22 @@ const CHECKING_MAX: usize = 4;
 const CHECKS_SKIPPED: &str = "checks_skipped";
 
 impl Session {
-    /// Lets the checks of what is applied now run, if they only warn.
+    /// Lets what is applied now be looked at, if there is something in it that may be warned of.
     pub(super) fn check_applied(&mut self, candidate: Arc<Candidate>) {
-        let has_checks = checked_services(&candidate).next().is_some();
-        if candidate.checks != Checks::Warn || !has_checks {
+        let has_checks =
+            candidate.checks == Checks::Warn && checked_services(&candidate).next().is_some();
+        let is_sent = matches!(candidate.occasion, Occasion::Sent(_));
+        let is_found = is_sent && candidate.services.iter().any(is_found_by_registry);
+        if !has_checks && !is_found {
             return;
         }
         let position = candidate.position;
         if self.checking.len() >= CHECKING_MAX {
-            tracing::warn!(%position, "its checks are not run: those of others still are");
-            return self.warn(position, Some(skipped(&candidate)));
+            if has_checks {
+                tracing::warn!(%position, "its checks are not run: those of others still are");
+                self.warn(position, Some(skipped(&candidate)));
+            }
+            return;
         }
         self.warn(position, None);
         self.checking.push(position);
@@ -65,6 +72,12 @@ fn checked_services(candidate: &Candidate) -> impl Iterator<Item = &Name> {
         content.is_some_and(|it| it.enabled && !it.definition.content.checks.is_empty())
     });
     services.map(|changed| &changed.name)
+}
+
+/// Whether a registry says where a service's upstream is: it may say that it is nowhere.
+fn is_found_by_registry(changed: &Changed<Service>) -> bool {
+    let content = changed.content.as_ref();
+    content.is_some_and(|it| it.enabled && it.binding.content.registry().is_some())
 }
 
 fn skipped(candidate: &Candidate) -> Vec<Fault> {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ferryway_delivery::{Candidate, Changed, Checks, Installer as _, Occasion, Outcome, Service};
 use ferryway_discovery::{Discovery, KeepInMemory, Settings as DiscoverySettings};
@@ -18,7 +19,7 @@ use http::Request;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Installer, Link, Tools};
+use super::{CHECK_TIME_MAX, Installer, Link, Tools};
 
 /// Everything that runs in a test.
 pub(crate) struct Bench {
@@ -34,6 +35,11 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) async fn start() -> Self {
+        Self::with_check_time(CHECK_TIME_MAX).await
+    }
+
+    /// One in which all checks of a transaction together get this time.
+    pub(crate) async fn with_check_time(check_time: Duration) -> Self {
         let tasks = Tasks::new("test");
         let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let upstream = Upstream::start(anywhere, &tasks).await.unwrap();
@@ -53,6 +59,7 @@ impl Bench {
             live: Arc::clone(&live),
             metrics: Arc::clone(&metrics),
             prober: prober(),
+            check_time,
         };
         Self {
             installer: Installer::start(tools, Random::seeded(2)).unwrap(),

@@ -22,7 +22,7 @@ use super::secrets::Secrets;
 /// Checks that run at once.
 const PARALLEL_MAX: usize = 8;
 /// What all checks of a transaction together get.
-const TIME_MAX: Duration = Duration::from_secs(10);
+pub(crate) const TIME_MAX: Duration = Duration::from_secs(10);
 /// Failing checks of a service that are told in full; of more, only the number is.
 const TOLD_MAX: usize = 4;
 /// The host of a check of a service that answers under any.
@@ -30,15 +30,16 @@ const ANY_HOST: &str = "127.0.0.1";
 /// The label that stands for the `*` of a service's host.
 const WILDCARD_LABEL: &str = "check";
 
-/// Runs the checks of these services. One fault for each service of which some fail: that is what an
-/// instance's hold, and an operation's instance, have room for.
+/// Runs the checks of these services, all of them within `time`. One fault for each service of which
+/// some fail: that is what an instance's hold, and an operation's instance, have room for.
 pub(super) async fn run(
     prober: &Prober,
     table: &Arc<Table>,
     target: &View,
     services: impl Iterator<Item = Arc<Service>>,
+    time: Duration,
 ) -> Vec<Fault> {
-    let deadline = Instant::now() + TIME_MAX;
+    let deadline = Instant::now() + time;
     // A disabled service serves nobody: there is nothing to check.
     let services: Vec<_> = services.filter(|it| it.enabled).collect();
     let ones = services.iter().enumerate().flat_map(|(place, service)| {
@@ -49,7 +50,7 @@ pub(super) async fn run(
         })
     });
     let runs: Vec<_> = ones
-        .map(|one| one.run(prober.clone(), Arc::clone(table), deadline))
+        .map(|one| one.run(prober.clone(), Arc::clone(table), deadline, time))
         .collect();
     // In whatever order they end: one that hangs keeps none of the others from its turn.
     let failures = stream::iter(runs).buffer_unordered(PARALLEL_MAX);
@@ -93,13 +94,20 @@ struct Failure {
 }
 
 impl One {
-    /// Sends the request and looks at the answer; a failure if it is not as expected.
-    async fn run(self, prober: Prober, table: Arc<Table>, deadline: Instant) -> Option<Failure> {
+    /// Sends the request and looks at the answer; a failure if it is not as expected. `time` is
+    /// what ends at the deadline, for people.
+    async fn run(
+        self,
+        prober: Prober,
+        table: Arc<Table>,
+        deadline: Instant,
+        time: Duration,
+    ) -> Option<Failure> {
         let check = self.check();
         let within = check.expect.within;
         let now = Instant::now();
         if now >= deadline {
-            let why = format!("it was not run: all checks together get {TIME_MAX:?}");
+            let why = format!("it was not run: all checks together get {time:?}");
             return Some(self.failed(None, &why));
         }
         let until = deadline.min(now + within.duration());
@@ -115,7 +123,7 @@ impl One {
                 return Some(self.failed(None, &why));
             }
             Err(_) => {
-                let why = format!("no answer when the time of all checks was over ({TIME_MAX:?})");
+                let why = format!("no answer when the time of all checks was over ({time:?})");
                 return Some(self.failed(None, &why));
             }
         };
