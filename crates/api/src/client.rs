@@ -14,7 +14,7 @@ mod sse;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, IF_MATCH};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use serde::Serialize;
@@ -48,8 +48,20 @@ pub struct Ask<'a> {
     pub path: &'a str,
     /// The body; none for GET and DELETE.
     pub body: Option<&'a Value>,
-    /// The state of the resource that the caller has seen; another one is refused with 412.
-    pub if_match: Option<&'a str>,
+    /// What the resource must be like; if it is otherwise, the call is refused with 412.
+    pub require: Require<'a>,
+}
+
+/// What a call requires of the resource's state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Require<'a> {
+    /// Nothing.
+    #[default]
+    Anything,
+    /// That it is as the caller has seen it: the [`Answer::etag`] of that answer.
+    Seen(&'a str),
+    /// That it isn't there: a PUT makes it, and replaces nothing.
+    Absent,
 }
 
 /// An answer that is no error.
@@ -57,7 +69,7 @@ pub struct Ask<'a> {
 pub struct Answer<T> {
     /// 200, 201, 202 or 204.
     pub status: StatusCode,
-    /// The state of the resource, to be given as [`Ask::if_match`].
+    /// The state of the resource, to be given as [`Require::Seen`].
     pub etag: Option<String>,
     /// What came.
     pub body: T,
@@ -212,7 +224,7 @@ impl Client {
             method,
             path,
             body,
-            if_match: None,
+            require: Require::Anything,
         };
         Ok(self.call(call).await?.body)
     }
@@ -247,8 +259,10 @@ impl Client {
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        if let Some(etag) = call.if_match {
-            request = request.header(IF_MATCH, etag);
+        match call.require {
+            Require::Anything => {}
+            Require::Seen(etag) => request = request.header(IF_MATCH, etag),
+            Require::Absent => request = request.header(IF_NONE_MATCH, "*"),
         }
         let body = match call.body {
             Some(body) => {

@@ -36,8 +36,11 @@ pub enum ApiError {
     /// The path has other methods.
     #[error("this path has no method {0}; the header Allow lists those it has")]
     MethodNotAllowed(String),
-    /// `If-Match` names another state than the present one.
-    #[error("the resource has changed since it was read; read it again and repeat the change")]
+    /// `If-Match` or `If-None-Match` names another state than the present one.
+    #[error(
+        "the resource is not as If-Match or If-None-Match requires: it has changed since it was \
+         read, or is there already; read it again and repeat the change"
+    )]
     Stale,
     /// The body is too large.
     #[error("the body is larger than {max} bytes; send less at once")]
@@ -57,9 +60,18 @@ pub enum ApiError {
     /// Other changes kept coming in between.
     #[error("other changes to the same resources kept coming in between; try again")]
     Contended,
-    /// The store doesn't take writes.
-    #[error("the store is not available, so nothing can be changed; gateways go on serving: {0}")]
+    /// The store takes no writes, and this one was not begun.
+    #[error(
+        "the store is not available: nothing can be changed, and nothing was; gateways go on \
+         serving: {0}"
+    )]
     StoreUnavailable(String),
+    /// The store failed during a write, which may have happened.
+    #[error(
+        "the store failed during the write, so the change may have been made or not; ask again \
+         with the same Idempotency-Key, or read what is there now; gateways go on serving: {0}"
+    )]
+    OutcomeUnknown(String),
     /// A mistake in Ferryway.
     #[error("the control plane failed in a way it should not; its log says how")]
     Internal,
@@ -122,6 +134,7 @@ impl ApiError {
             | Self::KeyInProgress
             | Self::Contended
             | Self::StoreUnavailable(_)
+            | Self::OutcomeUnknown(_)
             | Self::Internal => {
                 let only = problem::Problem {
                     severity: Severity::Error,
@@ -160,7 +173,7 @@ impl ApiError {
             Self::KeyReused => Kind::KeyReused,
             Self::KeyInProgress => Kind::KeyInProgress,
             Self::Contended => Kind::Contended,
-            Self::StoreUnavailable(_) => Kind::StoreUnavailable,
+            Self::StoreUnavailable(_) | Self::OutcomeUnknown(_) => Kind::StoreUnavailable,
             Self::Internal => Kind::Internal,
         }
     }
@@ -239,6 +252,11 @@ mod tests {
             (ApiError::Contended, 503, "contended"),
             (
                 ApiError::StoreUnavailable("x".to_owned()),
+                503,
+                "store_unavailable",
+            ),
+            (
+                ApiError::OutcomeUnknown("x".to_owned()),
                 503,
                 "store_unavailable",
             ),

@@ -67,7 +67,7 @@ use crate::settings::whole;
 use blobs::{Blobs, Unread};
 use idempotency::Busy;
 use sessions::Sessions;
-use writing::{Hold, Tries};
+use writing::{Hold, NotWritten, Tries};
 
 /// Who asks, and from where.
 #[derive(Clone, Debug, PartialEq, Eq)]

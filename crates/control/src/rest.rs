@@ -23,6 +23,7 @@ mod moves;
 mod operations;
 mod overview;
 mod page;
+mod panics;
 mod patch;
 mod precondition;
 mod probes;
@@ -67,6 +68,7 @@ fn router(core: Core, access: Access, clock: Clock, stop: Stop) -> Router {
         .method_not_allowed_fallback(failure::method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(revision)
+        .layer(middleware::from_fn(panics::answer))
         .layer(middleware::from_fn_with_state(counters, count::count))
         .with_state(door)
 }

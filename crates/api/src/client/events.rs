@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::connection::Reply;
 use super::error::{ClientError, silence};
 use super::sse::{EVENT_BYTES_MAX, Event, Parser};
-use super::{Ask, Client};
+use super::{Ask, Client, Require};
 use crate::event::OperationEvent;
 
 /// An open stream of an operation's events.
@@ -34,7 +34,7 @@ impl OperationEvents {
             method: Method::GET,
             path,
             body: None,
-            if_match: None,
+            require: Require::Anything,
         };
         let (head, reply) = client.send_for_events(&call, after).await?;
         if !head.status.is_success() {

@@ -55,7 +55,7 @@ async fn a_call_says_who_asks_and_for_what() {
             method: Method::PUT,
             path: "/gateway-groups/test?x=%20",
             body: Some(&body),
-            if_match: Some("\"a\""),
+            require: Require::Seen("\"a\""),
         };
         client.call::<Value>(call).await
     })

@@ -1,8 +1,10 @@
 //! Service registries of a group.
 
 use ferryway_api::body::RegistryBody;
+use ferryway_api::client::{Ask, Require};
 use ferryway_api::{ClientError, Registry};
 use ferryway_model::Name;
+use http::Method;
 use serde_json::Value;
 
 use super::resource;
@@ -44,8 +46,7 @@ pub(super) async fn run(session: &Session, command: RegistryCommand) -> Result<E
     }
 }
 
-/// The API has only a PUT for registries, so that one that is there would be replaced. A second
-/// caller that makes the same one between the two calls is not guarded against.
+/// The API has only a PUT for registries, so it says that nothing may be there to be replaced.
 async fn create(
     session: &Session,
     name: Option<&Name>,
@@ -63,23 +64,25 @@ async fn create(
         .parse()
         .map_err(|error| Failure::Usage(format!("the registry's name {name:?} {error}")))?;
     let path = one(group, name.as_ref());
-    match session.client.get::<Value>(&path).await {
-        Ok(_) => {
-            return Err(Failure::Other(format!(
+    let ask = Ask {
+        method: Method::PUT,
+        path: &path,
+        body: Some(&body),
+        require: Require::Absent,
+    };
+    let answer = session.client.call::<Registry>(ask).await;
+    let answer = answer.map_err(|error| match (&source, error) {
+        (_, ClientError::Refused(details)) if details.status == IS_THERE => {
+            Failure::Other(format!(
                 "{group} has a registry {name} already; change it with `ferryway registry edit \
                  {name} --in {group}`"
-            )));
+            ))
         }
-        Err(ClientError::Refused(details)) if details.status == NOT_FOUND => {}
-        Err(error) => return Err(error.into()),
-    }
-    let put = session.client.put(&path, &body).await;
-    let registry: Registry = put.map_err(|error| match &source {
-        Some(source) => source.blame(error.into()),
-        None => error.into(),
+        (Some(source), error) => source.blame(error.into()),
+        (None, error) => error.into(),
     })?;
     let made = format!("registry {name} of {group} is made\n");
-    session.screen.show(&registry, |_| made)?;
+    session.screen.show(&answer.body, |_| made)?;
     Ok(Exit::Done)
 }
 
@@ -110,4 +113,5 @@ fn one(group: &Name, registry: &str) -> String {
     format!("{}/{registry}", all(group))
 }
 
-const NOT_FOUND: u16 = 404;
+/// What is required of the resource doesn't hold: that it isn't there.
+const IS_THERE: u16 = 412;

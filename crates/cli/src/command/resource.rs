@@ -2,7 +2,7 @@
 //! deleted.
 
 use ferryway_api::List;
-use ferryway_api::client::{Answer, Ask, escape};
+use ferryway_api::client::{Answer, Ask, Require, escape};
 use http::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -115,7 +115,7 @@ pub(super) async fn to_edit(
         method: Method::GET,
         path,
         body: None,
-        if_match: None,
+        require: Require::Anything,
     };
     let Answer { etag, mut body, .. } = session.client.call::<Value>(ask).await?;
     if let Some(fields) = body.as_object_mut() {
@@ -134,7 +134,7 @@ async fn replace(
         method: Method::PUT,
         path,
         body: Some(body),
-        if_match,
+        require: if_match.map_or(Require::Anything, Require::Seen),
     };
     session.client.call::<Value>(ask).await?;
     Ok(())

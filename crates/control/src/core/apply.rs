@@ -17,14 +17,14 @@ use ferryway_api::{AppliedResource, CallOptions, Operation, OperationState};
 use ferryway_model::document::{Document, DocumentId, DocumentKind};
 use ferryway_model::plan::{Apply, ApplyPlan, plan_apply};
 use ferryway_model::{Code, Problem};
-use ferryway_store::{Key as StoreKey, StoreError, Txn};
+use ferryway_store::{Key as StoreKey, Txn};
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::change::{OPERATION_BYTES_MAX, definitions, history, operation};
 use super::idempotency::Idempotency;
 use super::records::{self, CommitRecord, IdempotentResult};
-use super::{Actor, Core, CoreError, Hold, Tries, keys, trial};
+use super::{Actor, Core, CoreError, Hold, NotWritten, Tries, keys, trial};
 use audit::audit;
 use write::{Heads, Write};
 
@@ -91,8 +91,8 @@ impl Core {
                 definitions(&plan.plan).for_each(|it| memory.recent_definitions().note(it));
             });
             match self.write_out(&hold, blobs, txn).await {
-                Err(StoreError::Conflict { key }) => self.again(&mut tries, &key).await?,
-                Err(error) => return Err(error.into()),
+                Err(NotWritten::Conflict(key)) => self.again(&mut tries, &key).await?,
+                Err(NotWritten::Failed(error)) => return Err(error),
                 Ok(()) => return self.kept(id),
             }
             if let Some(made) = self.made_before(idempotency)? {

@@ -12,7 +12,7 @@ use ferryway_model::{
     Changes, Code, Definition, Digest, Entry, Key, Name, Problem, Revision, Sealed, ServiceEntry,
     View,
 };
-use ferryway_store::{Expect, Key as StoreKey, Revision as StoreRevision, StoreError, Txn};
+use ferryway_store::{Expect, Key as StoreKey, Revision as StoreRevision, Txn};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -25,7 +25,7 @@ use super::records::{
 };
 use super::resources::IfMatch;
 use super::tracker::overall;
-use super::{Actor, Core, CoreError, Hold, Tries, keys, trial};
+use super::{Actor, Core, CoreError, Hold, NotWritten, Tries, keys, trial};
 
 /// What an operation may take of memory, in bytes of JSON, thousands of them being kept. A larger one
 /// leaves its differences out: they can be had from `compare`.
@@ -95,8 +95,8 @@ impl Core {
             let now = self.0.clock.now();
             trial::compile(&basis.plan);
             match self.make(actor, &basis, idempotency, now, &hold).await {
-                Err(StoreError::Conflict { key }) => self.again(&mut tries, &key).await?,
-                Err(error) => return Err(error.into()),
+                Err(NotWritten::Conflict(key)) => self.again(&mut tries, &key).await?,
+                Err(NotWritten::Failed(error)) => return Err(error),
                 Ok(id) => return self.kept(id),
             }
             if let Some(made) = self.made_before(idempotency)? {
@@ -184,7 +184,7 @@ impl Core {
         idempotency: Option<&Idempotency>,
         now: Timestamp,
         hold: &Arc<Hold>,
-    ) -> Result<Uuid, StoreError> {
+    ) -> Result<Uuid, NotWritten> {
         let Basis { plan, heads, other } = basis;
         let id = Uuid::now_v7();
         let mut txn = Txn::new();

@@ -2,6 +2,7 @@
 //! to another one, which tells it (`relay`).
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use ferryway_delivery::Peer;
@@ -211,9 +212,14 @@ impl Memory {
             .faults
             .iter()
             .filter(|fault| fault.key.kind == Kind::Service);
-        instance
-            .held
-            .extend(services.map(|fault| (fault.key.name.clone(), fault.into())));
+        let mut held: BTreeMap<Name, Held> = BTreeMap::new();
+        for fault in services {
+            match held.entry(fault.key.name.clone()) {
+                Entry::Vacant(vacant) => drop(vacant.insert(fault.into())),
+                Entry::Occupied(mut first) => first.get_mut().add(fault),
+            }
+        }
+        instance.held.extend(held);
         // What no message names may be among what was left out.
         for name in unnamed {
             let held = instance.held.entry(name);
@@ -300,6 +306,16 @@ impl From<ferryway_proto::Position> for Position {
 }
 
 impl Held {
+    /// The same service has another fault. The first gives the code: an installer says first what
+    /// it found first.
+    fn add(&mut self, fault: &Fault) {
+        self.message.push_str("; ");
+        self.message.push_str(&placed(&fault.path, &fault.detail));
+        if self.evidence.is_none() {
+            self.evidence = fault.evidence.as_deref().map(evidence);
+        }
+    }
+
     /// More was rejected than could be told.
     fn left_out(cut: u32) -> Self {
         Self {

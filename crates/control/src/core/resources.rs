@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ferryway_model::{Code, Name, Problem};
-use ferryway_store::{Expect, Key as StoreKey, StoreError, Txn};
+use ferryway_store::{Expect, Key as StoreKey, Txn};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use super::error::CoreError;
 use super::idempotency::{Idempotency, Made};
 use super::memory::Memory;
 use super::records::{self, Answered, AuditRecord, CommitRecord, IdempotentResult};
-use super::{Actor, Core, Hold, Tries, keys};
+use super::{Actor, Core, Hold, NotWritten, Tries, keys};
 
 /// What a write requires of the resource's present state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,8 +22,10 @@ pub(crate) enum IfMatch {
     /// Nothing.
     #[default]
     Anything,
-    /// That it isn't there: a creating POST.
+    /// That it isn't there: a creating POST, to whose caller another one is a conflict.
     Absent,
+    /// That it isn't there, as `If-None-Match: *` says it.
+    Missing,
     /// That it is there.
     Present,
     /// That it has one of these entity tags.
@@ -40,7 +42,9 @@ impl IfMatch {
             (Self::Tags(tags), Some(tag)) if !tags.iter().any(|wanted| wanted == tag) => {
                 Err(CoreError::Stale)
             }
-            (Self::Tags(_) | Self::Present, None) => Err(CoreError::Stale),
+            (Self::Tags(_) | Self::Present, None) | (Self::Missing, Some(_)) => {
+                Err(CoreError::Stale)
+            }
             _ => Ok(()),
         }
     }
@@ -221,8 +225,8 @@ impl Core {
                 .fold(txn, |txn, (key, bytes)| txn.put(key, bytes));
             match self.write_out(&hold, blobs, txn).await {
                 Ok(()) => return Ok(new.map_or(Made::Changed, Made::New)),
-                Err(StoreError::Conflict { key }) => self.again(&mut tries, &key).await?,
-                Err(error) => return Err(error.into()),
+                Err(NotWritten::Conflict(key)) => self.again(&mut tries, &key).await?,
+                Err(NotWritten::Failed(error)) => return Err(error),
             }
             if let Some(made) = self.made_before(idempotency)? {
                 return self.answered_before(idempotency, &made).await;

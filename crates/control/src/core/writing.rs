@@ -30,6 +30,24 @@ pub(super) struct Hold {
     pub(super) _turns: Vec<OwnedMutexGuard<()>>,
 }
 
+/// Why a change is not written, or not known to be.
+#[derive(Debug)]
+pub(super) enum NotWritten {
+    /// This key is not as the transaction requires: it may be planned anew.
+    Conflict(StoreKey),
+    /// Anything else.
+    Failed(CoreError),
+}
+
+impl From<StoreError> for NotWritten {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict { key } => Self::Conflict(key),
+            error => Self::Failed(CoreError::of_write(error)),
+        }
+    }
+}
+
 /// How often a change is planned anew when others came in between.
 const TRIES_MAX: usize = 64;
 /// How long memory may take to hold what was committed, before the caller is told to look again.
@@ -149,19 +167,24 @@ impl Core {
         hold: &Arc<Hold>,
         blobs: Vec<(StoreKey, Bytes)>,
         txn: Txn,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), NotWritten> {
         let (told, answer) = oneshot::channel();
         let (core, hold) = (self.clone(), Arc::clone(hold));
         self.0.tasks.spawn("write a change", |_| async move {
             let written = async {
-                core.0.blobs.put(blobs).await?;
+                let stored = core.0.blobs.put(blobs).await;
+                // Content that nothing names yet changes nothing.
+                stored.map_err(|error| NotWritten::Failed(error.into()))?;
                 core.commit(txn).await
             };
             let written = written.await;
             drop(hold);
             let _ = told.send(written); // who asked may have left
         });
-        answer.await.unwrap_or(Err(StoreError::Closed))
+        answer.await.unwrap_or_else(|_| {
+            let why = "the control plane is stopping".to_owned();
+            Err(NotWritten::Failed(CoreError::Unknown(why)))
+        })
     }
 
     /// The store's transaction that memory has come to.
@@ -186,10 +209,14 @@ impl Core {
     }
 
     /// Commits a transaction, and waits until memory holds it.
-    pub(super) async fn commit(&self, txn: Txn) -> Result<(), StoreError> {
+    async fn commit(&self, txn: Txn) -> Result<(), NotWritten> {
         let committed = self.0.store.commit(txn).await?;
         self.0.commits.add(&committed);
-        self.holds(committed.revision).await
+        self.holds(committed.revision).await.map_err(|_| {
+            let why = self.broken();
+            let why = why.unwrap_or_else(|| "memory waits for the store".to_owned());
+            NotWritten::Failed(CoreError::Unknown(why))
+        })
     }
 
     /// Waits until memory holds a transaction of the store.

@@ -36,6 +36,7 @@ impl From<CoreError> for Failure {
             CoreError::KeyBusy => ApiError::KeyInProgress,
             CoreError::Contended => ApiError::Contended,
             CoreError::Unavailable(why) => ApiError::StoreUnavailable(why),
+            CoreError::Unknown(why) => ApiError::OutcomeUnknown(why),
         })
     }
 }

@@ -1,7 +1,7 @@
-//! `If-Match` (RFC 9110, 13.1.1).
+//! `If-Match` and `If-None-Match: *` (RFC 9110, 13.1).
 
 use axum::http::HeaderMap;
-use axum::http::header::IF_MATCH;
+use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
 use ferryway_api::ApiError;
 
 use crate::core::IfMatch;
@@ -18,14 +18,36 @@ pub(super) enum Precondition {
     Exists,
     /// That its tag is one of these.
     Tags(Vec<String>),
+    /// `If-None-Match: *`: that it isn't there.
+    Missing,
 }
 
 impl Precondition {
-    /// Reads the header.
+    /// Reads the headers.
     ///
     /// # Errors
-    /// It is malformed.
+    /// One is malformed; or both are there, of which only one could be meant.
     pub(super) fn read(headers: &HeaderMap) -> Result<Self, ApiError> {
+        let mut missing = headers.get_all(IF_NONE_MATCH).iter();
+        match (missing.next(), missing.next()) {
+            (None, _) => Self::read_match(headers),
+            (Some(value), None) if value.as_bytes().trim_ascii() == b"*" => {
+                if headers.contains_key(IF_MATCH) {
+                    let message = "If-Match wants the resource, If-None-Match: * wants none: \
+                                   send one of them";
+                    return Err(ApiError::Header(message.to_owned()));
+                }
+                Ok(Self::Missing)
+            }
+            // A change that is only made where the state is none of these: nobody needs that.
+            (Some(_), _) => {
+                let message = "If-None-Match must be *, given once: it makes what is not there";
+                Err(ApiError::Header(message.to_owned()))
+            }
+        }
+    }
+
+    fn read_match(headers: &HeaderMap) -> Result<Self, ApiError> {
         let mut tags = Vec::new();
         let mut star = false;
         for value in headers.get_all(IF_MATCH) {
@@ -54,6 +76,7 @@ impl Precondition {
             Self::None => true,
             Self::Exists => tag.is_some(),
             Self::Tags(tags) => tag.is_some_and(|tag| tags.iter().any(|wanted| wanted == tag)),
+            Self::Missing => tag.is_none(),
         };
         if good { Ok(()) } else { Err(ApiError::Stale) }
     }
@@ -64,6 +87,7 @@ impl Precondition {
             Self::None => IfMatch::Anything,
             Self::Exists => IfMatch::Present,
             Self::Tags(tags) => IfMatch::Tags(tags.clone()),
+            Self::Missing => IfMatch::Missing,
         }
     }
 }
@@ -145,6 +169,29 @@ mod tests {
     }
 
     #[test]
+    fn what_must_not_be_there() {
+        for (none_match, if_match, expect) in [
+            (&["*"][..], None, Some(Precondition::Missing)),
+            (&[" * "], None, Some(Precondition::Missing)),
+            (&["*"], Some("*"), None),
+            (&["*"], Some("\"a\""), None),
+            (&["\"a\""], None, None),
+            (&["*", "*"], None, None),
+            (&[""], None, None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in none_match {
+                headers.append(IF_NONE_MATCH, value.parse().unwrap());
+            }
+            if let Some(value) = if_match {
+                headers.append(IF_MATCH, value.parse().unwrap());
+            }
+            let read = Precondition::read(&headers).ok();
+            assert_eq!(read, expect, "{none_match:?} {if_match:?}");
+        }
+    }
+
+    #[test]
     fn what_holds() {
         let holds = |precondition: Precondition, tag| precondition.check(tag).is_ok();
         assert!(holds(Precondition::None, None));
@@ -154,5 +201,7 @@ mod tests {
         assert!(holds(a(), Some("\"a\"")));
         assert!(!holds(a(), Some("\"b\"")), "a weak tag matches nothing");
         assert!(!holds(a(), None));
+        assert!(holds(Precondition::Missing, None));
+        assert!(!holds(Precondition::Missing, Some("\"a\"")));
     }
 }

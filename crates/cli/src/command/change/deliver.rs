@@ -3,7 +3,7 @@
 
 use ferryway_api::Operation;
 use ferryway_api::body::OptionsBody;
-use ferryway_api::client::Ask;
+use ferryway_api::client::{Ask, Require};
 use ferryway_model::{Name, VersionNumber};
 use http::Method;
 use serde::Serialize;
@@ -86,7 +86,10 @@ impl Change {
             method: self.method.clone(),
             path: &self.path,
             body: self.body.as_ref(),
-            if_match: self.if_match.as_deref(),
+            require: self
+                .if_match
+                .as_deref()
+                .map_or(Require::Anything, Require::Seen),
         };
         let answer = session.client.call(ask).await.map_err(Failure::of_change)?;
         Ok(answer.body)

@@ -40,6 +40,9 @@ const CONDITIONAL: &[&str] = &[
     "put_definition",
 ];
 
+/// The operations that make what isn't there, and take `If-None-Match`.
+const MAKING: &[&str] = &["put_group", "put_registry", "put_service"];
+
 /// Every status that an error can have.
 const ERRORS: &[u16] = &[400, 401, 403, 404, 409, 412, 413, 415, 422, 500, 503];
 
@@ -115,6 +118,14 @@ fn add_parameters(id: &str, method: &str, operation: &mut Value) {
             "If-Match",
             description,
             json!({"type": "string", "minLength": 1}),
+        );
+    }
+    if MAKING.contains(&id) {
+        let description = "`*`: make it, and replace nothing; if it is there, 412";
+        add(
+            "If-None-Match",
+            description,
+            json!({"type": "string", "enum": ["*"]}),
         );
     }
     if method == "post" {

@@ -4,6 +4,7 @@ use ferryway_delivery::{Peer, Presence};
 use ferryway_model::{Key, Name};
 use ferryway_proto::{
     Ack, AckStage, Epoch, Fault, HeldEntry, Hello, Limits, Nack, Position, Source, Stage, Status,
+    Warnings,
 };
 use uuid::Uuid;
 
@@ -21,7 +22,7 @@ impl Puppet {
     }
 
     /// One whose build loads definitions of this form.
-    fn of_build(api: &Api, build: &str, schema: u32) -> Self {
+    pub(super) fn of_build(api: &Api, build: &str, schema: u32) -> Self {
         let group: Name = "test".parse().expect("is a name");
         let (instance, session) = (Uuid::now_v7(), Uuid::now_v7());
         let peer = Peer {
@@ -121,6 +122,25 @@ impl Puppet {
         self.core.reported(&self.peer, &status);
     }
 
+    /// Says that it found this of httpbin where it serves already.
+    pub(super) fn warns(&self, code: &str) {
+        let position = self.position();
+        let fault = Fault {
+            key: Key::service(&"httpbin".parse().expect("is a name")),
+            digest: None,
+            stage: Stage::Runtime,
+            code: code.to_owned(),
+            path: "binding.discovery".to_owned(),
+            detail: "is as the test wants it".to_owned(),
+            evidence: None,
+        };
+        let warnings = Warnings {
+            transaction: position.revision,
+            found: Some(vec![fault]),
+        };
+        self.core.warned(&self.peer, &warnings);
+    }
+
     pub(super) fn rejects(&self) {
         let position = self.position();
         let fault = Fault {
@@ -201,7 +221,6 @@ async fn under_way_until_the_instance_answers() {
     );
 }
 
-/// A rejection is an answer to the call, no error of it.
 #[tokio::test]
 async fn a_plan_warns_of_instances_that_cannot_load_it() {
     let api = Api::furnished().await;
@@ -218,6 +237,7 @@ async fn a_plan_warns_of_instances_that_cannot_load_it() {
     );
 }
 
+/// A rejection is an answer to the call, no error of it.
 #[tokio::test]
 async fn rejected_and_held() {
     let api = Api::furnished().await;

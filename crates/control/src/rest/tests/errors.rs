@@ -286,6 +286,7 @@ async fn a_store_that_is_away() {
         .send("POST", "/gateway-groups", json!({"name": "x"}))
         .await;
     assert_eq!(reply.line(), "503 store_unavailable");
+    assert!(reply.text.contains("and nothing was;"), "{}", reply.text);
     assert_eq!(reply.header(RETRY_AFTER), "2");
     assert_eq!(
         api.get("/gateway-groups/test").await.status,

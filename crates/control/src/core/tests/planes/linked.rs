@@ -2,7 +2,8 @@
 
 use ferryway_api::DeliveryState::{self, Applied, Offline, Pending, Rejected};
 
-use super::super::operations::{Puppet, check, check_failed};
+use super::super::operations::check;
+use super::super::puppet::{Puppet, check_failed};
 use super::*;
 
 /// Tells one control plane what another one's instances do, as a link would.
