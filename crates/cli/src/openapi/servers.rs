@@ -13,21 +13,31 @@ pub(super) struct Served {
     pub(super) base_path: String,
 }
 
+const HTTPS_NOT_TAKEN: &str = "https is not taken over: on which ports and with which certificates \
+                               a service is served is its gateway group's matter";
+
 impl Reader<'_> {
     pub(super) fn servers(&mut self) -> Served {
         let mut served = Served::default();
         let mut base_path: Option<String> = None;
+        // Once is enough.
+        let mut says_https = false;
         let servers = self.root["servers"].as_array();
         for (n, server) in servers.into_iter().flatten().enumerate() {
             let path = format!("servers[{n}]");
-            let read = address(server).and_then(|url| split(&url));
-            let (host, base) = match read {
+            let url = address(server);
+            let read = url.and_then(|url| Ok((split(&url)?, url.starts_with("https:"))));
+            let ((host, base), is_https) = match read {
                 Ok(read) => read,
                 Err(why) => {
                     self.note(&path, format!("{why}; left out"));
                     continue;
                 }
             };
+            if is_https && !says_https {
+                says_https = true;
+                self.note(&path, HTTPS_NOT_TAKEN);
+            }
             if let Some(host) = host
                 && !served.hosts.contains(&host)
             {

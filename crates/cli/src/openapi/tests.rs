@@ -114,7 +114,13 @@ fn servers() {
         url("https://API.example:443/a/b"),
         &["api.example"],
         "/a/b",
-        0,
+        1,
+    );
+    check(
+        json!([{"url": "https://a.example"}, {"url": "https://b.example"}]),
+        &["a.example", "b.example"],
+        "",
+        1,
     );
     check(url("http://[::1]:80"), &["[::1]"], "", 0);
     check(url("https://{h}.example"), &[], "", 1);

@@ -220,7 +220,7 @@ fn key(headers: &HeaderMap, actor: &Actor) -> Result<Option<String>, ApiError> {
         }
         _ => {
             let message = format!(
-                "Idempotency-Key must be one text of 1 to {KEY_BYTES_MAX} visible characters"
+                "Idempotency-Key must be one text of 1 to {KEY_BYTES_MAX} printable ASCII characters"
             );
             Err(ApiError::Header(message))
         }
