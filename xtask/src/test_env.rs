@@ -1,4 +1,4 @@
-//! What the tests need beside Rust: curl, etcd, and a Python environment with httpbin, gunicorn and
+//! What the tests need beside Rust: curl, etcd, networks, and a Python environment with httpbin, gunicorn and
 //! dnspython.
 
 use std::fs::{self, File};
@@ -10,14 +10,10 @@ use crate::workspace;
 
 /// Brings what is missing and returns the Python environment's folder. Quick when nothing is.
 pub(crate) fn bring() -> Result<PathBuf, Failure> {
-    if sh::find("curl").is_none() {
-        install("curl", "curl")?;
-    }
-    if sh::find("etcd").is_none() {
-        install("etcd-server", "etcd")?;
-    }
-    if sh::find("etcdctl").is_none() {
-        install("etcd-client", "etcdctl")?;
+    for (program, package) in PACKAGES {
+        if sh::find(program).is_none() {
+            install(package, program)?;
+        }
     }
     let target = workspace::target_folder()?;
     let venv = target.join("test-env");
@@ -32,6 +28,17 @@ pub(crate) fn bring() -> Result<PathBuf, Failure> {
     }
     Ok(venv)
 }
+
+/// Programs, and the Debian packages that have them.
+const PACKAGES: [(&str, &str); 6] = [
+    ("curl", "curl"),
+    ("etcd", "etcd-server"),
+    ("etcdctl", "etcd-client"),
+    // Networks of a test's own.
+    ("unshare", "util-linux"),
+    ("ip", "iproute2"),
+    ("nft", "nftables"),
+];
 
 /// The stamp is written last, so it stands only in an environment that is whole; one made from
 /// other requirements, or by a Python that is gone, is made anew.

@@ -22,6 +22,7 @@ mod etcd;
 mod eventually;
 mod gateway;
 mod httpbin;
+pub mod lan;
 pub mod linear;
 pub mod loopback;
 pub mod ports;
