@@ -47,7 +47,7 @@ use ferryway_api::{Operation, OperationEvent};
 use ferryway_proto::Epoch;
 use ferryway_runtime::{Clock, Tasks};
 use ferryway_store::{Event, Revision as StoreRevision, Store, StoreError, Watch};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -98,7 +98,8 @@ struct Shared {
     turns: turns::Turns,
     commits: commits::Commits,
     fences: writing::Fences,
-    keeping: Notify,
+    /// Told of each change of memory.
+    written: watch::Sender<()>,
     /// Held while instances are stored as seen, and while one is deleted.
     keeping_instances: tokio::sync::Mutex<()>,
     /// Shared by writers from their plan to its end; taken alone by who begins to collect content,
@@ -152,7 +153,7 @@ impl Core {
             turns: turns::Turns::default(),
             commits: commits::Commits::default(),
             fences: writing::Fences::default(),
-            keeping: Notify::new(),
+            written: watch::Sender::new(()),
             keeping_instances: tokio::sync::Mutex::new(()),
             writing: Arc::default(),
             tasks: tasks.clone(),
@@ -175,10 +176,11 @@ impl Core {
                 .broken
                 .send_if_modified(|said| said.is_none() && said.replace(why).is_none());
         });
+        let mut written = core.0.written.subscribe();
         tasks.spawn("keep what ended", |stop| async move {
             loop {
                 tokio::select! {
-                    () = keeper.0.keeping.notified() => keeper.keep_ended().await,
+                    _ = written.changed() => keeper.keep_ended().await,
                     () = stop.requested() => return keeper.keep_ended().await,
                 }
             }
@@ -215,7 +217,7 @@ impl Core {
         read(&self.0.memory.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Changes what only memory holds: presence, and operations' progress.
+    /// Changes memory.
     fn write<R>(&self, write: impl FnOnce(&mut Memory) -> R) -> R {
         let written = write(
             &mut self
@@ -224,8 +226,14 @@ impl Core {
                 .write()
                 .unwrap_or_else(PoisonError::into_inner),
         );
-        self.0.keeping.notify_one();
+        self.0.written.send_replace(());
         written
+    }
+
+    /// Told of each change of memory.
+    #[cfg(test)]
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.0.written.subscribe()
     }
 
     /// What the store's transactions have cost so far.

@@ -15,8 +15,8 @@ use uuid::Uuid;
 use super::{follow_others, service};
 use crate::core::{Core, Plane};
 
-/// Presence has no event of its own to wait for.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// How long something that another control plane tells may take.
+const TOLD_MAX: Duration = Duration::from_secs(30);
 
 struct Control {
     core: Core,
@@ -110,12 +110,13 @@ impl Control {
 
     /// Waits for something that another control plane tells.
     async fn until(&self, is: impl Fn(&Self) -> bool) {
+        let mut changes = self.core.changes();
         let wait = async {
             while !is(self) {
-                tokio::time::sleep(LOOK_AGAIN).await;
+                changes.changed().await.expect("the core has the sender");
             }
         };
-        let waited = timeout(Duration::from_secs(30), wait).await;
+        let waited = timeout(TOLD_MAX, wait).await;
         assert!(
             waited.is_ok(),
             "online {}, followed {}",
