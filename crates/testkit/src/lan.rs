@@ -36,7 +36,11 @@ pub fn apart(test: impl FnOnce()) {
     let user = (!is_root).then_some("--map-root-user");
     let ended = Command::new("unshare")
         .args(user)
-        .args(["--net", "--mount", "--propagation", "private", "--"])
+        .args(["--net", "--mount", "--propagation", "private"])
+        // Whatever was started there ends with the test.
+        .args(["--pid", "--fork", "--kill-child", "--mount-proc", "--"])
+        // The first process there, a shell, takes in the children of whoever has ended.
+        .args(["bash", "-c", "\"$@\"; exit $?", "apart"])
         .arg(program)
         .args([name, "--exact", "--nocapture"])
         .env(INSIDE, "1")
