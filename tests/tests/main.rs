@@ -10,6 +10,7 @@ mod delivery;
 mod demo;
 mod durable;
 mod forwarding;
+mod identity;
 mod processes;
 mod publishing;
 mod routing;

@@ -44,6 +44,18 @@ pub struct TokenBody {
     pub expires_at: Option<Timestamp>,
 }
 
+/// A new join token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct JoinTokenBody {
+    /// Whether any number of instances may join with it; default false: one may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reusable: Option<bool>,
+    /// From when on it is refused (RFC 3339); left out or null: a day later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires_at: Option<Timestamp>,
+}
+
 /// A registry of kind `dns`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RegistryBody {

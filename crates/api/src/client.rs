@@ -2,8 +2,7 @@
 //!
 //! Every call has a connection of its own, which is driven inside the call: there is no pool, no
 //! task in the background and nothing to shut down. Absent on purpose: retries (the caller knows
-//! whether a second try is wanted), redirects (the API has none) and, until the control plane
-//! speaks it, TLS.
+//! whether a second try is wanted) and redirects (the API has none).
 
 mod connection;
 mod error;
@@ -14,6 +13,7 @@ mod sse;
 use std::time::Duration;
 
 use bytes::Bytes;
+use ferryway_tls::{Connector, Now, TlsError, read_certificates};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -37,6 +37,8 @@ use server::Server;
 pub struct Client {
     server: Server,
     authorization: Option<HeaderValue>,
+    /// None: in plaintext.
+    tls: Option<Connector>,
 }
 
 /// A call, with all that can be said in one.
@@ -91,9 +93,39 @@ impl Client {
                 Ok(value)
             })
             .transpose()?;
+        let server: Server = server.parse()?;
+        if server.is_secured() {
+            return Err(InvalidServer::Tls(server.to_string()));
+        }
+        Ok(Self {
+            server,
+            authorization,
+            tls: None,
+        })
+    }
+
+    /// As [`Client::new`], of a control plane whose API speaks TLS (`https://HOST:PORT`) with a
+    /// certificate for that host under one of these authorities, as PEM.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::new`]; or the authorities cannot be read.
+    pub fn secured(
+        server: &str,
+        token: Option<&str>,
+        authorities: &[u8],
+        now: Now,
+    ) -> Result<Self, InvalidServer> {
+        let plain = server.replacen("https://", "http://", 1);
+        let Self { authorization, .. } = Self::new(&plain, token)?;
+        let unreadable = |error: TlsError| InvalidServer::Authorities(error.to_string());
+        let read = read_certificates(authorities).map_err(unreadable)?;
+        let anchors = read.iter().map(Vec::as_slice);
+        let tls = Connector::to_api(anchors, now).map_err(unreadable)?;
         Ok(Self {
             server: server.parse()?,
             authorization,
+            tls: Some(tls),
         })
     }
 
@@ -230,7 +262,7 @@ impl Client {
     }
 
     async fn send(&self, call: &Ask<'_>) -> Result<(http::response::Parts, Reply), ClientError> {
-        connection::send(&self.server, self.request(call)?).await
+        connection::send(&self.server, self.tls.as_ref(), self.request(call)?).await
     }
 
     /// As [`Self::send`], for a stream of events that goes on after one of them.
@@ -247,7 +279,7 @@ impl Client {
                 .map_err(|_| self.protocol(format!("{id:?} is no id of an event")))?;
             headers.insert("last-event-id", id);
         }
-        connection::send(&self.server, request).await
+        connection::send(&self.server, self.tls.as_ref(), request).await
     }
 
     fn request(&self, call: &Ask<'_>) -> Result<Request<Full<Bytes>>, ClientError> {

@@ -51,6 +51,14 @@ pub enum ApiError {
     /// The body is of another type.
     #[error("send the body with the header Content-Type: {0}")]
     UnsupportedMediaType(&'static str),
+    /// Wrong tokens came from this address too often.
+    #[error(
+        "too many wrong tokens came from this address; send the right one, or wait {} s", .after.as_secs()
+    )]
+    TooManyAttempts {
+        /// After how long the next wrong one is answered.
+        after: Duration,
+    },
     /// The idempotency key was used with another call.
     #[error("this Idempotency-Key was used with another call; use a new one")]
     KeyReused,
@@ -108,7 +116,10 @@ impl ApiError {
     /// After how long to try again, where that helps.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        matches!(self.status(), StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER)
+        match self {
+            Self::TooManyAttempts { after } => Some(*after),
+            _ => matches!(self.status(), StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER),
+        }
     }
 
     /// The answer's body.
@@ -130,6 +141,7 @@ impl ApiError {
             | Self::Stale
             | Self::BodyTooLarge { .. }
             | Self::UnsupportedMediaType(_)
+            | Self::TooManyAttempts { .. }
             | Self::KeyReused
             | Self::KeyInProgress
             | Self::Contended
@@ -170,6 +182,7 @@ impl ApiError {
             Self::Stale => Kind::Stale,
             Self::BodyTooLarge { .. } => Kind::BodyTooLarge,
             Self::UnsupportedMediaType(_) => Kind::UnsupportedMediaType,
+            Self::TooManyAttempts { .. } => Kind::TooManyAttempts,
             Self::KeyReused => Kind::KeyReused,
             Self::KeyInProgress => Kind::KeyInProgress,
             Self::Contended => Kind::Contended,
@@ -247,6 +260,13 @@ mod tests {
                 415,
                 "unsupported_media_type",
             ),
+            (
+                ApiError::TooManyAttempts {
+                    after: Duration::from_secs(1),
+                },
+                429,
+                "too_many_attempts",
+            ),
             (ApiError::KeyReused, 422, "idempotency_key_reused"),
             (ApiError::KeyInProgress, 409, "idempotency_key_in_progress"),
             (ApiError::Contended, 503, "contended"),
@@ -267,7 +287,8 @@ mod tests {
             assert_eq!((error.status().as_u16(), error.code()), (status, code));
             assert_eq!(details.problems.len(), 1, "{code}");
             assert_eq!(details.problems[0].message, details.detail);
-            assert_eq!(error.retry_after().is_some(), status == 503, "{code}");
+            let waits = [429, 503].contains(&status);
+            assert_eq!(error.retry_after().is_some(), waits, "{code}");
         }
     }
 }

@@ -62,6 +62,10 @@ pub struct Instance {
     pub converged: bool,
     /// The services that it keeps at earlier content, each with the reason.
     pub held: Vec<Held>,
+    /// Another process with this instance's identity wants in, and is turned away because it was
+    /// started earlier: its data folder is in use twice. Left out where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflict: Option<String>,
 }
 
 /// Whether an instance is heard.

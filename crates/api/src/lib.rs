@@ -10,6 +10,7 @@
 //! This crate must not know: the store, tasks, who may do what; and no socket but the client's.
 
 mod apply;
+mod authority;
 pub mod body;
 mod call;
 mod catalogue;
@@ -17,6 +18,7 @@ pub mod client;
 mod error;
 mod event;
 mod group;
+mod join_token;
 mod list;
 mod operation;
 mod overview;
@@ -28,12 +30,14 @@ mod token;
 pub use apply::{
     Applied, AppliedResource, ApplyBody, ApplyCall, PruneBody, ResourceAction, ResourceId,
 };
+pub use authority::{AuthorityItem, AuthorityState};
 pub use call::{BadCall, Call, CallOptions};
 pub use catalogue::{codes_of, explain};
 pub use client::{Client, ClientError};
 pub use error::{ApiError, RETRY_AFTER};
 pub use event::{InstanceEvent, OperationEvent, StateEvent};
 pub use group::{Group, Held, Instance, InstanceCounts, InstanceState, ViewAt};
+pub use join_token::{JoinToken, JoinTokenDraft, NewJoinToken};
 pub use list::List;
 pub use operation::{
     BeforeAfter, Changes, DeliveryState, Destination, InstanceDelivery, NameChanges, Operation,

@@ -110,7 +110,7 @@ where
 const ADDED_BY_ANSWERS: &[&str] = &["id", "created_at", "created_by"];
 
 /// A time, whose error says how times are written.
-struct Moment(Timestamp);
+pub(crate) struct Moment(pub(crate) Timestamp);
 
 impl FromStr for Moment {
     type Err = &'static str;

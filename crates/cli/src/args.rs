@@ -15,7 +15,8 @@ pub(crate) use change::{
 pub(crate) use files::{Apply, Dump, ImportCommand, OpenApi, Validate};
 pub(crate) use nouns::{
     AuditCommand, Document, GroupCommand, GroupFields, InstanceCommand, Listing, Most,
-    NewTokenArgs, OperationCommand, RegistryCommand, RegistryFields, ServiceCommand, TokenCommand,
+    NewJoinTokenArgs, NewTokenArgs, OperationCommand, RegistryCommand, RegistryFields,
+    ServiceCommand, TokenCommand,
 };
 pub(crate) use values::{Label, NodeArg, RollbackTarget, ServiceVersion};
 
@@ -54,6 +55,15 @@ pub(crate) struct Global {
         help_heading = "Global options"
     )]
     pub(crate) token: Option<String>,
+    /// Whom the certificate of a control plane with TLS is believed under, as PEM
+    /// [env: FERRYWAY_CA] [default: the current context's, with its server, else the system's]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
+    pub(crate) ca: Option<std::path::PathBuf>,
     /// How answers are shown
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
     #[arg(value_name = "FORMAT", help_heading = "Global options")]
@@ -74,6 +84,7 @@ impl Global {
         Self {
             server: self.server.or_else(|| variable("FERRYWAY_SERVER")),
             token: self.token.or_else(|| variable("FERRYWAY_TOKEN")),
+            ca: self.ca.or_else(|| variable("FERRYWAY_CA").map(Into::into)),
             ..self
         }
     }
@@ -143,7 +154,7 @@ pub(crate) enum Command {
     /// Publishes, syncs and all other changes, and how their delivery went
     #[command(subcommand, visible_alias = "operations")]
     Operation(OperationCommand),
-    /// API tokens: who may call, and how much
+    /// API tokens: who may call, and how much; join tokens: who may let gateways in
     #[command(subcommand, visible_alias = "tokens")]
     Token(TokenCommand),
     /// Who did what, when and from where

@@ -27,20 +27,24 @@ pub(crate) struct Contexts {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Context {
-    /// `http://HOST:PORT`.
+    /// `http://HOST:PORT` or `https://HOST:PORT`.
     pub(crate) server: String,
     /// An API token, where the control plane wants one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<String>,
+    /// Whom its certificate is believed under; none: the system's authorities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ca: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for Context {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { server, token } = self;
+        let Self { server, token, ca } = self;
         let token = token.as_ref().map(|_| "…");
         f.debug_struct("Context")
             .field("server", server)
             .field("token", &token)
+            .field("ca", &ca)
             .finish()
     }
 }
@@ -129,6 +133,7 @@ mod tests {
         let context = Context {
             server,
             token: Some("secret".to_owned()),
+            ca: None,
         };
         let mut contexts = Contexts::default();
         contexts

@@ -1,8 +1,12 @@
 //! One run of the command line: with whom it speaks, and how it shows what it hears.
 
+use std::fs;
 use std::io::{self, IsTerminal, Write as _};
+use std::path::Path;
 
 use ferryway_api::Client;
+use ferryway_runtime::Clock;
+use ferryway_tls::Now;
 
 use crate::args::Global;
 use crate::contexts::{self, Context, Contexts};
@@ -26,9 +30,10 @@ impl Session {
             Some(_) => None,
             None => load_contexts()?.current().cloned(),
         };
+        let ca = given_path(global.ca.as_deref()).map(Path::to_path_buf);
+        let ca = ca.or_else(|| context.as_ref()?.ca.clone());
         let (server, token) = choose(server, token, context);
-        let client = Client::new(&server, token.as_deref())
-            .map_err(|error| Failure::Usage(error.to_string()))?;
+        let client = client(&server, token.as_deref(), ca.as_deref())?;
         Ok(Self {
             client,
             screen: Screen::new(global.output, global.color),
@@ -70,6 +75,51 @@ pub(crate) fn given(value: Option<&String>) -> Option<String> {
     value.filter(|value| !value.is_empty()).cloned()
 }
 
+/// A file that says something; an empty variable does not.
+pub(crate) fn given_path(path: Option<&Path>) -> Option<&Path> {
+    path.filter(|path| !path.as_os_str().is_empty())
+}
+
+/// A client of this server; with TLS one that believes what is under the authorities of this file,
+/// else under the system's.
+pub(crate) fn client(
+    server: &str,
+    token: Option<&str>,
+    ca: Option<&Path>,
+) -> Result<Client, Failure> {
+    let client = if server.starts_with("https://") {
+        let authorities = match ca {
+            Some(file) => fs::read(file).map_err(Failure::local(format!(
+                "cannot read the authorities in {}",
+                file.display()
+            )))?,
+            None => system_authorities()?,
+        };
+        let clock = Clock::system();
+        Client::secured(server, token, &authorities, Now::new(move || clock.now()))
+    } else {
+        Client::new(server, token)
+    };
+    client.map_err(|error| Failure::Usage(error.to_string()))
+}
+
+/// The authorities that this host trusts.
+fn system_authorities() -> Result<Vec<u8>, Failure> {
+    let found = BUNDLES.iter().find_map(|path| fs::read(path).ok());
+    found.ok_or_else(|| {
+        Failure::Usage(
+            "this host has no list of authorities; say whom to believe with --ca FILE".to_owned(),
+        )
+    })
+}
+
+/// Where systems keep the authorities that they trust.
+const BUNDLES: &[&str] = &[
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+];
+
 /// The server and the token for it. A context's token goes to no server but the context's own.
 fn choose(
     server: Option<String>,
@@ -96,6 +146,7 @@ mod tests {
             Some(Context {
                 server: "http://c".to_owned(),
                 token: Some("c".to_owned()),
+                ca: None,
             })
         };
         let text = |text: &str| Some(text.to_owned());

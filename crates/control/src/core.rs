@@ -6,6 +6,7 @@
 //! caller answered, so that the next read sees it.
 
 mod apply;
+mod authorities;
 mod blobs;
 mod change;
 mod commits;
@@ -16,6 +17,8 @@ mod follow;
 mod groups;
 mod hub;
 mod idempotency;
+mod identities;
+mod join_tokens;
 mod keeping;
 mod keys;
 mod memory;
@@ -47,17 +50,22 @@ use ferryway_api::{Operation, OperationEvent};
 use ferryway_proto::Epoch;
 use ferryway_runtime::{Clock, Tasks};
 use ferryway_store::{Event, Revision as StoreRevision, Store, StoreError, Watch};
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+pub(crate) use authorities::NotDropped;
 pub(crate) use commits::CommitCost;
 pub(crate) use error::CoreError;
 pub(crate) use idempotency::{Idempotency, Made};
-pub(crate) use memory::{Group, Hub, Memory, Ran};
+pub(crate) use identities::{Issued, Joining};
+pub(crate) use memory::{Group, Hub, JoinToken, Memory, Ran};
 pub(crate) use planes::Plane;
 pub(crate) use presence::{Held, Instance, Position, evidence};
-pub(crate) use records::{Answered, AuditRecord, InstanceRecord};
+pub(crate) use records::{
+    Answered, AuditRecord, AuthorityKeyRecord, AuthorityRecord, InstanceRecord,
+};
 pub(crate) use relay::Report;
 pub(crate) use resources::IfMatch;
 pub(crate) use tokens::{Minted, Whose};
@@ -239,6 +247,16 @@ impl Core {
     /// What the store's transactions have cost so far.
     pub(crate) fn commit_cost(&self) -> CommitCost {
         self.0.commits.cost()
+    }
+
+    /// Wakes whoever looks for what the store has changed.
+    pub(crate) fn revisions(&self) -> watch::Receiver<StoreRevision> {
+        self.0.held.subscribe()
+    }
+
+    /// What time it is here.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.now()
     }
 
     /// Why this control plane can't go on following its store, if it can't.

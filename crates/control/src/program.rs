@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::admin_token;
 use crate::core::{Core, Plane};
+use crate::identity::{Identity, Proof};
 use crate::planes;
 use crate::rest;
 use crate::settings::{Settings, whole};
@@ -39,11 +40,7 @@ async fn serve(settings: &Settings) -> Result<(), String> {
         signals::shutdown().map_err(|error| format!("cannot wait for signals: {error}"))?;
     // The sockets first: a busy port is said before anything is written.
     let api = bind(settings.api, "--api").await?;
-    let delivery = if settings.dev {
-        Some(bind(settings.delivery, "--delivery").await?)
-    } else {
-        None
-    };
+    let delivery = bind(settings.delivery, "--delivery").await?;
     let tasks = Tasks::new("control");
     let store = settings.store.open().await;
     let store = store.map_err(|error| whole(&error))?;
@@ -54,6 +51,12 @@ async fn serve(settings: &Settings) -> Result<(), String> {
     });
     let plane_id = plane.as_ref().map(|plane| plane.id);
     let core = Core::open(store, plane, Clock::system(), &tasks).await?;
+    let proof = if settings.dev {
+        Proof::None
+    } else {
+        Proof::Certificates
+    };
+    let identity = Identity::start(&core, &settings.identity, proof, &tasks).await?;
     // With --dev too: it is there when the same folder is started without.
     let token = token(settings)?;
     let access = if settings.dev {
@@ -61,21 +64,21 @@ async fn serve(settings: &Settings) -> Result<(), String> {
     } else {
         rest::Access::Token(token)
     };
-    match delivery {
-        Some(listener) => {
-            let beside = plane_id.map(|id| planes::service(core.clone(), id, &tasks));
-            core.serve_instances(listener, beside, &tasks);
-        }
-        None => tracing::info!(
-            address = %settings.delivery,
-            "the delivery port stays closed: outside --dev gateways need certificates, which this build can't issue yet"
-        ),
-    }
-    if let Some(id) = plane_id {
+    let guard = identity.guard();
+    // Control planes have no certificates for each other yet: they speak where there is no TLS.
+    let beside = plane_id.filter(|_| guard.is_none());
+    let service = beside.map(|id| planes::service(core.clone(), id, &tasks));
+    core.serve_instances(delivery, guard, service, &tasks);
+    if let Some(id) = beside {
         planes::follow_others(core.clone(), id, &tasks);
     }
-    rest::serve(api, core.clone(), access, &tasks);
-    tracing::info!(api = %settings.api, store = %settings.store, data_dir = %settings.data_dir.display(), dev = settings.dev, "ready");
+    let hangup = signals::hangup().map_err(|error| format!("cannot wait for signals: {error}"))?;
+    let tls = settings.api_tls.acceptor(&identity, hangup, &tasks)?;
+    if tls.is_none() && !settings.api.ip().is_loopback() {
+        tracing::warn!(api = %settings.api, "the API is reached from other machines without TLS, and tokens can be read on the way; use --api-tls, or put it behind something that speaks TLS");
+    }
+    rest::serve(api, (core.clone(), identity), access, tls, &tasks);
+    tracing::info!(api = %settings.api, delivery = %settings.delivery, store = %settings.store, data_dir = %settings.data_dir.display(), dev = settings.dev, "ready");
     let cause = shutdown.requested().await;
     tracing::info!(?cause, "stopping");
     tasks.stop(GRACE).await;

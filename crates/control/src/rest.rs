@@ -11,13 +11,16 @@
 mod access;
 mod answer;
 mod apply;
+mod attempts;
 mod audit;
+mod authority;
 mod contract;
 mod count;
 mod events;
 mod failure;
 mod groups;
 mod instances;
+mod join_tokens;
 mod loopback;
 mod moves;
 mod operations;
@@ -53,16 +56,17 @@ pub(crate) use access::Access;
 pub(crate) use serve::serve;
 
 use crate::core::Core;
+use crate::identity::Identity;
 use access::Door;
 use count::Counters;
 
 /// The whole API, root paths included. `stop` ends the answers that wait and the event streams.
-fn router(core: Core, access: Access, clock: Clock, stop: Stop) -> Router {
+fn router(state: (Core, Identity), access: Access, clock: Clock, stop: Stop) -> Router {
     let (router, document) = registrations().split_for_parts();
     let contract = contract::text(&document, matches!(access, Access::Dev));
     let counters = Counters::default();
-    let revision = middleware::from_fn_with_state(core.clone(), revision::follow);
-    let door = Door::new(core, access, clock, stop, contract, counters.clone());
+    let revision = middleware::from_fn_with_state(state.0.clone(), revision::follow);
+    let door = Door::new(state, access, clock, stop, contract, counters.clone());
     router
         .fallback(failure::no_such_path)
         .method_not_allowed_fallback(failure::method_not_allowed)
@@ -88,6 +92,11 @@ fn registrations() -> OpenApiRouter<Door> {
         .routes(routes!(groups::confirm_shrink))
         .routes(routes!(instances::list_instances))
         .routes(routes!(instances::get_instance, instances::delete_instance))
+        .routes(routes!(
+            join_tokens::list_join_tokens,
+            join_tokens::create_join_token
+        ))
+        .routes(routes!(join_tokens::delete_join_token))
         .routes(routes!(registries::list_registries))
         .routes(routes!(
             registries::get_registry,
@@ -130,6 +139,9 @@ fn registrations() -> OpenApiRouter<Door> {
         .routes(routes!(audit::list_audit))
         .routes(routes!(tokens::list_tokens, tokens::create_token))
         .routes(routes!(tokens::delete_token))
+        .routes(routes!(authority::get_authority))
+        .routes(routes!(authority::rotate_authority))
+        .routes(routes!(authority::drop_authority))
         .routes(routes!(contract::get_contract));
     OpenApiRouter::with_openapi(contract::frame())
         .nest(BASE, api)

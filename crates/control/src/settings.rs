@@ -2,12 +2,19 @@
 
 mod store;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
+use ferryway_model::Span;
 use ferryway_runtime::settings;
+use jiff::SignedDuration;
+
+use crate::api_tls::ApiTls;
+use crate::identity::IdentitySettings;
 
 pub(crate) use store::EtcdFlags;
 pub use store::StorePlace;
@@ -45,6 +52,44 @@ struct Flags {
     /// the address of --delivery.
     #[arg(long, value_name = "URL")]
     advertise: Option<String>,
+    /// A file with the key that seals what is secret in the store (32 random bytes in base64). By
+    /// default one is made as secret.key in the data folder. Control planes on one store need the
+    /// same.
+    #[arg(long, value_name = "FILE")]
+    secret_key_file: Option<PathBuf>,
+    /// The certificate of the authority that instances are known by (PEM), with what stands above
+    /// it. By default an authority is made at the first start.
+    #[arg(long, value_name = "FILE", requires = "ca_key")]
+    ca_cert: Option<PathBuf>,
+    /// The key of --ca-cert (PEM).
+    #[arg(long, value_name = "FILE", requires = "ca_cert")]
+    ca_key: Option<PathBuf>,
+    /// The first part of all names in certificates: spiffe://DOMAIN/gateway/GROUP/INSTANCE. All
+    /// control planes on one store have the same, for good.
+    #[arg(long, value_name = "DOMAIN", default_value = "ferryway.internal")]
+    trust_domain: String,
+    /// Host names and addresses by which this control plane is reached, for its own certificates.
+    /// By default the host's name, localhost, and the addresses it listens on.
+    #[arg(long, value_name = "HOST,…", value_delimiter = ',')]
+    names: Vec<String>,
+    /// How long a gateway's certificate lives; it is renewed at half of that.
+    #[arg(long, value_name = "TIME", default_value = "24h")]
+    certificate_lifetime: Span,
+    /// The REST API speaks TLS, with a certificate of the authority that gateways know the control
+    /// plane by (GET /authority shows it; the command line takes it as --ca).
+    #[arg(long, conflicts_with_all = ["api_tls_cert", "dev"])]
+    api_tls: bool,
+    /// The REST API speaks TLS, with this certificate and its chain (PEM). Read again on SIGHUP.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "api_tls_key",
+        conflicts_with = "dev"
+    )]
+    api_tls_cert: Option<PathBuf>,
+    /// The key of --api-tls-cert (PEM).
+    #[arg(long, value_name = "FILE", requires = "api_tls_cert")]
+    api_tls_key: Option<PathBuf>,
     /// For one machine only: loopback addresses, no tokens, plaintext delivery.
     #[arg(long)]
     dev: bool,
@@ -69,6 +114,10 @@ pub struct Settings {
     pub store: StorePlace,
     /// Where other control planes reach this one; none: there can be no other.
     pub advertise: Option<String>,
+    /// What the identity of instances rests on.
+    pub identity: IdentitySettings,
+    /// What the REST API proves who it is with.
+    pub api_tls: ApiTls,
     /// Loopback only, no tokens, plaintext delivery.
     pub dev: bool,
     /// Validate and exit.
@@ -79,9 +128,9 @@ pub struct Settings {
 #[derive(Debug)]
 pub enum Asked {
     /// To run with these settings.
-    Run(Settings),
+    Run(Box<Settings>),
     /// To do something with a store, instead.
-    Store(StoreCommand),
+    Store(Box<StoreCommand>),
     /// To be told something (`--help`, `--version`), or what is wrong with the flags: a text by
     /// clap that knows its stream and exit code.
     Told(clap::Error),
@@ -100,7 +149,7 @@ impl Settings {
         if args.get(1).is_some_and(|arg| arg == "store") {
             let args = args.into_iter().skip(1);
             return Ok(match StoreCommand::read(args, environment)? {
-                Ok(command) => Asked::Store(command),
+                Ok(command) => Asked::Store(Box::new(command)),
                 Err(told) => Asked::Told(told),
             });
         }
@@ -111,7 +160,9 @@ impl Settings {
             .try_get_matches_from(args)
             .and_then(|matches| Flags::from_arg_matches(&matches));
         match flags {
-            Ok(flags) => flags.checked().map(Asked::Run),
+            Ok(flags) => flags
+                .checked()
+                .map(|settings| Asked::Run(Box::new(settings))),
             Err(told) => Ok(Asked::Told(told)),
         }
     }
@@ -126,6 +177,15 @@ impl Flags {
             store,
             etcd,
             advertise,
+            secret_key_file,
+            ca_cert,
+            ca_key,
+            trust_domain,
+            names,
+            certificate_lifetime,
+            api_tls,
+            api_tls_cert,
+            api_tls_key,
             dev,
             config: _,
             check,
@@ -152,7 +212,25 @@ impl Flags {
                 "--api and --delivery are both {api}; give them different ports"
             ));
         }
+        let trust_domain = trust_domain
+            .parse()
+            .map_err(|error| format!("--trust-domain {trust_domain:?} {error}"))?;
+        let identity = IdentitySettings {
+            data_dir: data_dir.clone(),
+            secret_key_file,
+            authority_files: ca_cert.zip(ca_key),
+            trust_domain,
+            names: own_names(names, [api, delivery])?,
+            certificate_lifetime: lifetime(certificate_lifetime)?,
+        };
+        let api_tls = match api_tls_cert.zip(api_tls_key) {
+            Some((certificate, key)) => ApiTls::Files { certificate, key },
+            None if api_tls => ApiTls::Own,
+            None => ApiTls::Off,
+        };
         Ok(Settings {
+            api_tls,
+            identity,
             api,
             delivery,
             data_dir,
@@ -163,6 +241,61 @@ impl Flags {
         })
     }
 }
+
+/// The names of this control plane: those that are given, or those that it has by itself.
+fn own_names(given: Vec<String>, listening: [SocketAddr; 2]) -> Result<Vec<String>, String> {
+    if given.len() > NAMES_MAX {
+        return Err(format!("--names has more than {NAMES_MAX} names"));
+    }
+    if let Some(bad) = given.iter().find(|name| !is_host(name)) {
+        return Err(format!(
+            "--names {bad:?} is no host name or address; leave scheme and port out"
+        ));
+    }
+    if !given.is_empty() {
+        return Ok(given);
+    }
+    let addresses = listening.map(|address| address.ip());
+    let addresses = addresses.iter().filter(|ip| !ip.is_unspecified());
+    let mut names: BTreeSet<String> = addresses.map(ToString::to_string).collect();
+    let host = rustix::system::uname();
+    let host = host.nodename().to_string_lossy().into_owned();
+    names.extend([
+        "localhost".to_owned(),
+        "127.0.0.1".to_owned(),
+        "::1".to_owned(),
+    ]);
+    names.extend(Some(host).filter(|host| is_host(host)));
+    Ok(names.into_iter().collect())
+}
+
+/// Whether a text can be a host in a certificate.
+fn is_host(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    text.parse::<IpAddr>().is_ok() || (text.len() <= 253 && text.split('.').all(is_label))
+}
+
+fn lifetime(span: Span) -> Result<SignedDuration, String> {
+    let lifetime = span.duration();
+    if !(LIFETIME_MIN..=LIFETIME_MAX).contains(&lifetime) {
+        return Err(format!(
+            "--certificate-lifetime {span} is not in {LIFETIME_MIN:?} to {LIFETIME_MAX:?}"
+        ));
+    }
+    SignedDuration::try_from(lifetime).map_err(|error| error.to_string())
+}
+
+/// Most names of a control plane.
+const NAMES_MAX: usize = 64;
+/// Shortest life of a gateway's certificate: for trying out how it is renewed.
+const LIFETIME_MIN: Duration = Duration::from_secs(5);
+/// Longest: 90 days.
+const LIFETIME_MAX: Duration = Duration::from_secs(90 * 24 * 3_600);
 
 /// An error with its causes, in one line.
 pub(crate) fn whole(error: &dyn std::error::Error) -> String {
@@ -257,5 +390,28 @@ mod tests {
         check("--data-dir d --store redis", Err("no store"));
         check("--data-dir d --join", Err("--join"));
         check("--data-dir d --api 7080", Err("must be IP:PORT"));
+        check("--data-dir d --ca-cert c", Err("--ca-key"));
+        check("--data-dir d --api-tls", Ok("api_tls: Own"));
+        check("--data-dir d --api-tls --dev", Err("--dev"));
+        check("--data-dir d --api-tls-cert c", Err("--api-tls-key"));
+        check(
+            "--data-dir d --api-tls-cert c --api-tls-key k",
+            Ok(r#"api_tls: Files { certificate: "c", key: "k" }"#),
+        );
+        check(
+            "--data-dir d --ca-cert c --ca-key k --trust-domain a.b",
+            Ok(r#"authority_files: Some(("c", "k")), trust_domain: TrustDomain("a.b")"#),
+        );
+        check("--data-dir d --trust-domain A", Err("is no trust domain"));
+        check(
+            "--data-dir d --names a.example,10.0.0.1",
+            Ok(r#"names: ["a.example", "10.0.0.1"]"#),
+        );
+        check("--data-dir d --names http://a", Err("leave scheme"));
+        check("--data-dir d --delivery 10.9.9.9:1", Ok(r#""10.9.9.9""#));
+        check(
+            "--data-dir d --certificate-lifetime 1s",
+            Err("--certificate-lifetime 1s is not in"),
+        );
     }
 }

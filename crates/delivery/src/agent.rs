@@ -2,8 +2,10 @@
 //! [`Installer`].
 
 mod connection;
+mod credentials;
 mod dial;
 mod driver;
+mod enroll;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +23,7 @@ use crate::hold::Holds;
 use crate::load::Content;
 use crate::session::{Saved, Session, Standing, Who};
 use connection::endpoint;
+pub use credentials::{Credentials, CredentialsError};
 use dial::Controls;
 pub use dial::{Dial, Dialling, Io};
 use driver::Driver;
@@ -37,14 +40,18 @@ pub struct Agent<I> {
     /// Views that come from a file while it runs: those who send them, and where they arrive.
     files: (mpsc::Sender<Export>, mpsc::Receiver<Export>),
     tasks: Tasks,
+    random: Random,
 }
 
 /// What an agent is told by its program's flags.
 #[derive(Clone, Debug)]
 pub struct AgentSettings {
-    /// Control planes, as `http://HOST:PORT`, tried in turn from any of them on; none: the instance serves what it
-    /// starts from.
+    /// Control planes, as `https://HOST:PORT` or, on this host, `http://HOST:PORT`; the first is
+    /// drawn, then they are tried in turn. None: the instance serves what it starts from.
     pub controls: Vec<String>,
+    /// What the instance proves who it is with; none: it need not, because its control planes are
+    /// on this host and speak no TLS.
+    pub credentials: Option<Credentials>,
     /// The instance's group.
     pub group: Name,
     /// The build.
@@ -94,16 +101,20 @@ pub struct AgentStatus {
 #[derive(Debug, thiserror::Error)]
 pub enum BadAddress {
     /// Not an address.
-    #[error("{address:?} is not an address as http://HOST:PORT")]
+    #[error("{address:?} is not an address as https://HOST:PORT")]
     Invalid {
         /// As given.
         address: String,
     },
     /// TLS is for enrolled instances.
-    #[error(
-        "{address:?} asks for TLS, which this build has no function for; use http:// on a loopback address with --dev"
-    )]
+    #[error("{address:?} asks for TLS, and this instance has no credentials")]
     Tls {
+        /// As given.
+        address: String,
+    },
+    /// What an instance proves who it is with is for TLS.
+    #[error("{address:?} has no TLS, and this instance has credentials")]
+    Plain {
         /// As given.
         address: String,
     },
@@ -161,6 +172,7 @@ impl<I: Installer> Agent<I> {
     ) -> Result<Self, BadAddress> {
         let AgentSettings {
             controls,
+            credentials,
             group,
             build,
             hostname,
@@ -175,6 +187,11 @@ impl<I: Installer> Agent<I> {
         } = origin;
         let endpoints = controls.into_iter().map(|address| {
             let endpoint = endpoint(&address)?;
+            match (address.starts_with("https://"), &credentials) {
+                (true, None) => return Err(BadAddress::Tls { address }),
+                (false, Some(_)) => return Err(BadAddress::Plain { address }),
+                _ => {}
+            }
             Ok((address, endpoint))
         });
         let mut endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
@@ -193,12 +210,14 @@ impl<I: Installer> Agent<I> {
             addresses,
             source,
         };
+        let own = Random::seeded(random.next_u64());
         let session = Session::new(who, random);
         let status = AgentStatus::of(session.standing(), None);
         Ok(Self {
             controls: Controls {
                 endpoints,
                 dial: None,
+                credentials,
             },
             session,
             saved,
@@ -209,6 +228,7 @@ impl<I: Installer> Agent<I> {
             // One at a time: whoever reads files reads the next when this one is taken.
             files: mpsc::channel(1),
             tasks: tasks.child("agent"),
+            random: own,
         })
     }
 
@@ -245,7 +265,14 @@ impl<I: Installer> Agent<I> {
             status,
             files: (_, files),
             tasks,
+            random,
         } = self;
+        if let Some(credentials) = controls.credentials.clone() {
+            let controls = controls.clone();
+            tasks.spawn("renew the certificate", |stop| {
+                enroll::keep_renewed(credentials, controls, random, stop)
+            });
+        }
         let driver = Driver::new(session, controls, disk, installer, status, files, tasks);
         driver.run(saved, content, stop).await;
     }
@@ -271,6 +298,21 @@ impl AgentStatus {
             confirmed,
         }
     }
+}
+
+/// An error with its causes, in one line.
+fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        // Layers in between repeat what lies below them.
+        if !text.ends_with(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 impl<I> fmt::Debug for Agent<I> {

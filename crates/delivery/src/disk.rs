@@ -41,6 +41,7 @@ use crate::load::Content;
 use crate::session::{Desired, Effective, Saved};
 use kept::Kept;
 use owner::Owner;
+pub(crate) use owner::write_whole;
 use write::{KeptChanges, Written};
 
 /// The disk of an instance. One process at a time has it.

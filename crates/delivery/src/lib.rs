@@ -38,7 +38,10 @@ mod session;
 #[cfg(test)]
 mod testing;
 
-pub use agent::{Agent, AgentSettings, AgentStatus, BadAddress, Dial, Dialling, Io, Origin};
+pub use agent::{
+    Agent, AgentSettings, AgentStatus, BadAddress, Credentials, CredentialsError, Dial, Dialling,
+    Io, Origin,
+};
 pub use candidate::{Applied, Candidate, Changed, Checks, Installer, Occasion, Outcome, Service};
 #[doc(hidden)]
 pub use disk::fuzz;
@@ -48,7 +51,7 @@ pub use disk::{
 pub use feed::{Feed, Head, NotNext, Publication};
 pub use hold::{CRASH_LOOP, HELD_TOGETHER, Hold, Holds, SHRINK_UNCONFIRMED, Why};
 pub use load::Content;
-pub use server::{DeliveryServer, Peer, Presence, ServerSettings};
+pub use server::{DeliveryServer, Guard, Peer, Presence, Registrar, ServerSettings};
 pub use session::{
     Action, Atoms, Desired, Effective, Event, Record, Saved, Session, Standing, Who,
 };

@@ -7,6 +7,7 @@
 
 pub(crate) mod codec;
 mod fetch;
+mod guard;
 mod incoming;
 mod rpc;
 mod sessions;
@@ -38,6 +39,7 @@ use crate::limits::{
     CONNECTION_WINDOW_BYTES, HEARTBEAT, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT,
     STREAM_WINDOW_BYTES,
 };
+pub use guard::{Enrolling, Guard, NotEnrolled, Registrar};
 use rpc::Rpc;
 use sessions::Sessions;
 
@@ -80,6 +82,11 @@ pub trait Presence: Send + Sync + 'static {
     }
     /// The answer to a heartbeat.
     fn reported(&self, peer: &Peer, status: &Status);
+    /// An earlier start of an instance that is connected wants in, and is turned away: its data
+    /// folder is in use twice. Whoever keeps no list of instances need not know.
+    fn contested(&self, peer: &Peer) {
+        let _ = peer;
+    }
     /// The stream ended, in whatever way.
     fn disconnected(&self, peer: &Peer);
 }
@@ -138,6 +145,7 @@ struct Shared<S, P> {
     source: Arc<S>,
     presence: Arc<P>,
     settings: ServerSettings,
+    guard: Option<Guard>,
     sessions: Sessions,
     fetches: Semaphore,
     random: Mutex<Random>,
@@ -164,7 +172,8 @@ impl Default for ServerSettings {
 }
 
 impl<S: Source, P: Presence> DeliveryServer<S, P> {
-    /// A server over these feeds. `tasks` owns what it runs.
+    /// A server over these feeds, for instances that nobody else can pose as: in plaintext, on this
+    /// host. `tasks` owns what it runs.
     pub fn new(
         source: Arc<S>,
         presence: Arc<P>,
@@ -172,10 +181,34 @@ impl<S: Source, P: Presence> DeliveryServer<S, P> {
         random: Random,
         tasks: &Tasks,
     ) -> Self {
+        Self::with(source, presence, settings, None, random, tasks)
+    }
+
+    /// A server over these feeds that speaks TLS, and knows instances by their certificates.
+    pub fn guarded(
+        source: Arc<S>,
+        presence: Arc<P>,
+        settings: ServerSettings,
+        guard: Guard,
+        random: Random,
+        tasks: &Tasks,
+    ) -> Self {
+        Self::with(source, presence, settings, Some(guard), random, tasks)
+    }
+
+    fn with(
+        source: Arc<S>,
+        presence: Arc<P>,
+        settings: ServerSettings,
+        guard: Option<Guard>,
+        random: Random,
+        tasks: &Tasks,
+    ) -> Self {
         let shared = Shared {
             source,
             presence,
             settings,
+            guard,
             sessions: Sessions::new(settings.streams_max),
             fetches: Semaphore::new(FETCHES_MAX),
             random: Mutex::new(random),
@@ -202,11 +235,17 @@ impl<S: Source, P: Presence> DeliveryServer<S, P> {
     pub async fn serve(&self, listener: TcpListener, stop: Stop) -> Result<(), ServeError> {
         // Twice as many as streams: a connection that is being replaced has a moment to end.
         let connections = self.shared.settings.streams_max.saturating_mul(2);
-        let incoming = incoming::accept(listener, connections, &self.shared.tasks);
+        let acceptor = self
+            .shared
+            .guard
+            .as_ref()
+            .map(|guard| guard.acceptor.clone());
+        let incoming = incoming::accept(listener, acceptor, connections, &self.shared.tasks);
         self.serve_accepted(incoming, stop).await
     }
 
-    /// As [`Self::serve`], with connections that somebody else accepts, and bounds.
+    /// As [`Self::serve`], with connections that somebody else accepts, and bounds. On these no
+    /// certificate is seen.
     ///
     /// # Errors
     /// As [`Self::serve`].

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ferryway_delivery::{
-    Agent, AgentSettings, AgentStatus, DiskError, InstanceDisk, Opened, Origin,
+    Agent, AgentSettings, AgentStatus, Credentials, DiskError, InstanceDisk, Opened, Origin,
 };
 use ferryway_discovery::{Discovery, Keep, KeepInMemory, Settings as DiscoverySettings};
 use ferryway_model::Name;
@@ -56,6 +56,7 @@ impl Instance {
             origin,
             group,
             keep,
+            credentials,
         } = begin(&settings.basis, &clock, &mut random, tasks)?;
         let proxy = ProxySettings {
             trusted_proxies: settings.trusted_proxies.clone(),
@@ -85,7 +86,7 @@ impl Instance {
             .map_err(|error| no_thread(&error))?;
         let disk = origin.disk.clone();
         let agent = Agent::new(
-            agent_settings(settings, group, http),
+            agent_settings(settings, group, http, credentials),
             origin,
             Arc::new(installer.clone()),
             random,
@@ -166,6 +167,7 @@ struct Beginning {
     origin: Origin,
     group: Name,
     keep: Arc<dyn Keep>,
+    credentials: Option<Credentials>,
 }
 
 fn begin(
@@ -179,11 +181,19 @@ fn begin(
     };
     match basis {
         Basis::Control {
-            control: _,
+            control,
             group,
             data_dir,
+            join_token,
         } => {
             let origin = Origin::from(open(data_dir, group, random)?);
+            let is_secured = control.iter().any(|url| url.starts_with("https://"));
+            let credentials = is_secured.then(|| {
+                let instance = origin.identity.instance;
+                let (group, token) = (group.clone(), join_token.clone());
+                Credentials::open(data_dir, group, instance, token, clock.clone())
+            });
+            let credentials = credentials.transpose().map_err(|error| whole(&error))?;
             let keep: Arc<dyn Keep> = match &origin.disk {
                 Some(disk) => Arc::new(KeepOnDisk(Arc::clone(disk))),
                 None => Arc::new(KeepInMemory::default()),
@@ -192,6 +202,7 @@ fn begin(
                 origin,
                 group: group.clone(),
                 keep,
+                credentials,
             })
         }
         Basis::File {
@@ -215,6 +226,7 @@ fn begin(
                 origin,
                 group,
                 keep,
+                credentials: None,
             })
         }
     }
@@ -240,12 +252,18 @@ fn discovery(
     )
 }
 
-fn agent_settings(settings: &Settings, group: Name, http: SocketAddr) -> AgentSettings {
+fn agent_settings(
+    settings: &Settings,
+    group: Name,
+    http: SocketAddr,
+    credentials: Option<Credentials>,
+) -> AgentSettings {
     AgentSettings {
         controls: match &settings.basis {
             Basis::Control { control, .. } => control.clone(),
             Basis::File { .. } => Vec::new(),
         },
+        credentials,
         group,
         build: BUILD.to_owned(),
         hostname: hostname(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{CommandFactory, FromArgMatches, Parser};
 use ferryway_model::{Name, Span};
 use ferryway_runtime::settings;
+use ferryway_tls::{InvalidJoinToken, JoinToken};
 use http::Uri;
 use ipnet::IpNet;
 
@@ -32,7 +33,8 @@ struct Flags {
     /// has several.
     #[arg(long, value_name = "NAME", required_unless_present = "static")]
     group: Option<String>,
-    /// A join token of the group.
+    /// A join token of the group: needed at the first start, where the control plane runs without
+    /// --dev; later the data folder holds a certificate.
     #[arg(long, value_name = "TOKEN")]
     join_token: Option<String>,
     /// The folder of this instance alone; made where it is missing. With --static it may be left
@@ -116,6 +118,8 @@ pub enum Basis {
         group: Name,
         /// The instance's own folder.
         data_dir: PathBuf,
+        /// What lets the instance in, until it has a certificate.
+        join_token: Option<JoinToken>,
     },
     /// From a file, for good.
     File {
@@ -187,14 +191,13 @@ impl Flags {
             config: _,
             check,
         } = self;
-        no_function(join_token.is_some())?;
         distinct([("--http", http), ("--https", https), ("--status", status)])?;
         let trusted_proxies = trusted_proxies.iter().map(|text| network(text));
         if let Some(server) = dns_server.iter().find(|server| server.port() == 0) {
             return Err(format!("--dns-server {server} has no port of 1 to 65535"));
         }
         Ok(Settings {
-            basis: basis(from_file, &control, group.as_deref(), data_dir)?,
+            basis: basis(from_file, &control, group.as_deref(), data_dir, join_token)?,
             http,
             https,
             status,
@@ -213,6 +216,7 @@ fn basis(
     control: &[String],
     group: Option<&str>,
     data_dir: Option<PathBuf>,
+    join_token: Option<String>,
 ) -> Result<Basis, String> {
     let group = group.map(|group| {
         group
@@ -222,7 +226,28 @@ fn basis(
     let group = group.transpose()?;
     let control = control.iter().map(|url| control_url(url));
     let control: Vec<String> = control.collect::<Result<_, _>>()?;
+    let join_token = join_token.map(|text| {
+        text.parse()
+            .map_err(|error: InvalidJoinToken| format!("what was given with --join-token {error}"))
+    });
+    let join_token = join_token.transpose()?;
+    let schemes: Vec<bool> = control.iter().map(|url| is_plain(url)).collect();
+    if schemes.contains(&true) && schemes.contains(&false) {
+        let why = "--control has addresses with TLS and without; they must be of one sort";
+        return Err(why.to_owned());
+    }
     match (from_file, group, data_dir) {
+        (Some(_), _, _) if join_token.is_some() => {
+            let why = "--static serves from a file, and joins nothing: leave --join-token out, or \
+                       --static";
+            Err(why.to_owned())
+        }
+        // The token would be there for everybody to read, and nobody could say who asks for it.
+        (None, _, _) if join_token.is_some() && schemes.contains(&true) => {
+            let why = "--join-token is for control planes with TLS: write --control \
+                       https://HOST:PORT; one with --dev needs no token";
+            Err(why.to_owned())
+        }
         (Some(_), _, _) if !control.is_empty() => {
             let why = "--static serves from a file, without a control plane: leave --control out, \
                        or --static";
@@ -237,20 +262,11 @@ fn basis(
             control,
             group,
             data_dir,
+            join_token,
         }),
         // clap has asked for them already.
         (None, _, _) => Err("--group and --data-dir are needed, or --static".to_owned()),
     }
-}
-
-/// Flags that are part of the contract, and that this build has no function for.
-fn no_function(join_token: bool) -> Result<(), String> {
-    if join_token {
-        let why = "--join-token: this build of Ferryway has no enrolment yet; leave it out and use \
-                   a control plane with --dev on this host";
-        return Err(why.to_owned());
-    }
-    Ok(())
 }
 
 fn distinct(addresses: [(&str, SocketAddr); 3]) -> Result<(), String> {
@@ -269,44 +285,41 @@ fn distinct(addresses: [(&str, SocketAddr); 3]) -> Result<(), String> {
 
 /// Plaintext stays on this machine: whoever sits between would decide what is served.
 fn control_url(text: &str) -> Result<String, String> {
-    let wrong = |why: &str| format!("--control {text:?} {why}, as in http://127.0.0.1:7943");
+    let wrong = |why: &str| format!("--control {text:?} {why}, as in https://control.example:7943");
     let uri: Uri = text
         .parse()
-        .map_err(|_| wrong("is no URL; write http://HOST:PORT"))?;
-    match uri.scheme_str() {
-        Some("http") => {}
-        Some("https") => {
-            return Err(wrong(
-                "asks for TLS, which delivery in this build does not have yet; use a control plane \
-                 with --dev on this host",
-            ));
-        }
-        _ => return Err(wrong("is no URL; write http://HOST:PORT")),
+        .map_err(|_| wrong("is no URL; write https://HOST:PORT"))?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err(wrong("is no URL; write https://HOST:PORT"));
     }
     let authority = uri.authority().map_or("", |it| it.as_str());
     if authority.contains('@') {
         return Err(wrong(
-            "has something before the host; write http://HOST:PORT",
+            "has something before the host; write https://HOST:PORT",
         ));
     }
     if uri.port_u16().is_none_or(|port| port == 0) {
-        return Err(wrong("has no port; write http://HOST:PORT"));
+        return Err(wrong("has no port; write https://HOST:PORT"));
     }
     if !matches!(uri.path_and_query().map(|it| it.as_str()), None | Some("/")) {
-        return Err(wrong("goes on after the port; write http://HOST:PORT"));
+        return Err(wrong("goes on after the port; write https://HOST:PORT"));
     }
     let host = uri.host().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']');
     let is_here = address
         .parse()
         .map_or(host == "localhost", |it: IpAddr| it.is_loopback());
-    if !is_here {
+    if !is_here && is_plain(text) {
         return Err(wrong(
-            "leads to another host without TLS, and delivery in this build has none yet; use a \
-             control plane with --dev on this host",
+            "leads to another host without TLS; write https://HOST:PORT, and start the control \
+             plane there without --dev",
         ));
     }
     Ok(text.to_owned())
+}
+
+fn is_plain(url: &str) -> bool {
+    url.starts_with("http://")
 }
 
 fn network(text: &str) -> Result<IpNet, String> {

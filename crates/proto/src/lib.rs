@@ -15,6 +15,7 @@
 
 mod blob;
 mod control;
+mod enroll;
 mod entry;
 mod error;
 mod fetch;
@@ -30,6 +31,7 @@ pub use blob::{Blob, Encoding};
 pub use control::{
     Cause, ControlMessage, GoAway, Heartbeat, Part, Resume, Retry, Transaction, Welcome,
 };
+pub use enroll::{EnrollReply, EnrollRequest};
 pub use entry::Unreadable;
 pub use error::DecodeError;
 pub use fetch::{Chunk, FetchRequest};

@@ -45,3 +45,9 @@ pub const PLANES_WARNINGS_MAX: usize = 8;
 pub const PLANES_PART_BYTES: usize = 1024 * 1024;
 /// Largest message between control planes, in bytes.
 pub const PLANES_MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Longest join token, in bytes.
+pub const TOKEN_BYTES_MAX: usize = 512;
+/// Longest certificate and certificate request, in bytes.
+pub const CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
+/// Most certificates in a chain, and most authorities.
+pub const CERTIFICATES_MAX: usize = 16;

@@ -13,6 +13,8 @@ use crate::curl::{Answer, curl};
 #[derive(Clone, Debug)]
 pub struct Api {
     base: String,
+    /// What every call is made with beside its own: a token, an authority.
+    always: Vec<String>,
 }
 
 impl Api {
@@ -20,7 +22,16 @@ impl Api {
     pub fn at(origin: &str) -> Self {
         Self {
             base: format!("{origin}/api/v1"),
+            always: Vec::new(),
         }
+    }
+
+    /// Called with a token.
+    #[must_use]
+    pub fn with_token(mut self, token: &str) -> Self {
+        let header = format!("Authorization: Bearer {token}");
+        self.always.extend(["--header".to_owned(), header]);
+        self
     }
 
     /// GET.
@@ -56,7 +67,8 @@ impl Api {
     /// Any method, with further header lines (`If-Match: "…"`).
     #[track_caller]
     pub fn call(&self, method: &str, path: &str, headers: &[&str], body: Option<&Value>) -> Answer {
-        let mut args = vec!["--request".to_owned(), method.to_owned()];
+        let mut args = self.always.clone();
+        args.extend(["--request".to_owned(), method.to_owned()]);
         for header in headers {
             args.extend(["--header".to_owned(), (*header).to_owned()]);
         }

@@ -1,5 +1,6 @@
 //! A running control plane.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -7,19 +8,20 @@ use tempfile::TempDir;
 
 use crate::api::Api;
 use crate::environment::binary;
-use crate::eventually::START_TIME_MAX;
+use crate::eventually::{START_TIME_MAX, eventually};
 use crate::ports;
 use crate::program::Program;
 
-/// A `ferryway-control --dev` on free ports, with a data folder of its own that outlives its
-/// process: it can be killed and started again.
+/// A `ferryway-control` on free ports, with `--dev` unless it is told otherwise, with a data folder of
+/// its own that outlives its process: it can be killed and started again.
 #[derive(Debug)]
 pub struct Control {
     program: Program,
     data: TempDir,
     api_port: u16,
     delivery_port: u16,
-    further: Vec<String>,
+    /// How it is started: with `--dev`, or what else.
+    mode: Vec<String>,
 }
 
 impl Control {
@@ -30,29 +32,39 @@ impl Control {
 
     /// As [`Self::start`], with further flags: another store, say.
     pub fn start_with(further: &[&str]) -> Self {
+        Self::launch(["--dev"].iter().chain(further))
+    }
+
+    /// Starts one as it is meant to run: with tokens, and certificates for gateways.
+    pub fn start_secured(further: &[&str]) -> Self {
+        Self::launch(further.iter())
+    }
+
+    fn launch<'a>(mode: impl Iterator<Item = &'a &'a str>) -> Self {
+        let mode: Vec<_> = mode.map(|flag| (*flag).to_owned()).collect();
         let data = TempDir::new().expect("a temporary folder can be made");
         let [api_port, delivery_port] = ports::free();
-        let further: Vec<_> = further.iter().map(|flag| (*flag).to_owned()).collect();
-        let program = launch(&data, api_port, delivery_port, &further);
+        let program = launch(&data, api_port, delivery_port, &mode);
         Self {
             program,
             data,
             api_port,
             delivery_port,
-            further,
+            mode,
         }
     }
 
     /// What it is started with from now on, beside its folder and ports.
     pub fn set_further(&mut self, further: &[&str]) {
-        self.further = further.iter().map(|flag| (*flag).to_owned()).collect();
+        let is_dev = self.mode.iter().any(|flag| flag == "--dev");
+        let all = is_dev.then_some(&"--dev").into_iter().chain(further);
+        self.mode = all.map(|flag| (*flag).to_owned()).collect();
     }
 
     /// Kills what still runs, and starts it again with the same data folder and ports.
     pub fn start_again(&mut self) {
         self.program.kill();
-        let (api_port, delivery_port) = (self.api_port, self.delivery_port);
-        self.program = launch(&self.data, api_port, delivery_port, &self.further);
+        self.program = launch(&self.data, self.api_port, self.delivery_port, &self.mode);
     }
 
     /// Its process.
@@ -65,34 +77,54 @@ impl Control {
         self.data.path()
     }
 
-    /// Its API.
+    /// Its API; in the administrator's name, where it wants a token.
     pub fn api(&self) -> Api {
-        Api::at(&self.origin())
+        let api = Api::at(&self.origin());
+        if self.mode.iter().any(|arg| arg == "--dev") {
+            return api;
+        }
+        api.with_token(&self.admin_token())
     }
 
-    /// `http://127.0.0.1:PORT` of API and dashboard.
+    /// The administrator's token, where there is one.
+    pub fn admin_token(&self) -> String {
+        let token = fs::read_to_string(self.data.path().join("admin-token"));
+        token.expect("it was made at the start").trim().to_owned()
+    }
+
+    /// `http://127.0.0.1:PORT` of API and dashboard; `https` with `--api-tls`.
     pub fn origin(&self) -> String {
-        format!("http://127.0.0.1:{}", self.api_port)
+        let is_secured = self.mode.iter().any(|arg| arg == "--api-tls");
+        let scheme = if is_secured { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.api_port)
     }
 
     /// What a gateway's `--control` wants.
     pub fn delivery_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.delivery_port)
+        let is_plain = self.mode.iter().any(|arg| arg == "--dev");
+        let scheme = if is_plain { "http" } else { "https" };
+        format!("{scheme}://127.0.0.1:{}", self.delivery_port)
     }
 }
 
-fn launch(data: &TempDir, api_port: u16, delivery_port: u16, further: &[String]) -> Program {
+fn launch(data: &TempDir, api_port: u16, delivery_port: u16, mode: &[String]) -> Program {
     let mut command = Command::new(binary("ferryway-control"));
-    command.arg("--dev").arg("--data-dir").arg(data.path());
+    command.args(mode).arg("--data-dir").arg(data.path());
     command.arg("--api").arg(format!("127.0.0.1:{api_port}"));
     command
         .arg("--delivery")
         .arg(format!("127.0.0.1:{delivery_port}"));
-    command.args(further);
     let mut program = Program::start("ferryway-control", command);
-    program.wait_for_http(
-        &format!("http://127.0.0.1:{api_port}/readyz"),
-        START_TIME_MAX,
-    );
+    if mode.iter().any(|arg| arg == "--api-tls") {
+        // Whoever calls it needs the authority, which is made at the start.
+        eventually(START_TIME_MAX, "the control plane is ready", || {
+            program.stderr().contains("ready").then_some(())
+        });
+    } else {
+        program.wait_for_http(
+            &format!("http://127.0.0.1:{api_port}/readyz"),
+            START_TIME_MAX,
+        );
+    }
     program
 }

@@ -1,6 +1,7 @@
 //! A running gateway instance.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -60,6 +61,17 @@ impl Gateway {
     pub fn start_again(&mut self) {
         self.program.kill();
         self.program = launch(&self.options, &self.data, self.ports);
+    }
+
+    /// As [`Self::start_again`], with other further arguments.
+    pub fn start_again_with(&mut self, further: &[&str]) {
+        self.options.further = further.iter().map(|arg| (*arg).to_owned()).collect();
+        self.start_again();
+    }
+
+    /// Its data folder.
+    pub fn data_dir(&self) -> &Path {
+        self.data.path()
     }
 
     /// Waits until a complete view is effective.

@@ -59,6 +59,7 @@ fn filled(line: &str, site: &Site) -> String {
     for (place, list, field) in [
         ("{operation}", "/operations", "operation"),
         ("{token}", "/tokens", "id"),
+        ("{join}", "/gateway-groups/test/join-tokens", "id"),
         ("{instance}", "/gateway-groups/test/instances", "id"),
     ] {
         if line.contains(place) {

@@ -1,11 +1,10 @@
 //! A control plane that is not for development: with tokens.
 
 use std::fs;
-use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use ferryway_testkit::{Api, Control, Program, START_TIME_MAX, Signal, curl, ports};
+use ferryway_testkit::{Api, Control, Program, START_TIME_MAX, Signal, curl, ports, try_curl};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -109,13 +108,13 @@ fn the_token_is_told_once_and_kept() {
 }
 
 #[test]
-fn the_delivery_port_stays_closed_and_that_is_said() {
+fn the_delivery_port_speaks_tls_alone() {
     let control = Guarded::start();
-    let port = control.delivery;
-    let open = TcpStream::connect(("127.0.0.1", port));
-    open.expect_err("nobody listens where there are no certificates");
-    let said = [control.program.stdout(), control.program.stderr()].concat();
-    assert!(said.contains("delivery"), "{said}");
+    let url = format!("http://127.0.0.1:{}/", control.delivery);
+    for plain in ["--http1.1", "--http2-prior-knowledge"] {
+        let answer = try_curl([plain, url.as_str()]);
+        assert!(answer.is_err(), "{plain}: {answer:?}");
+    }
 }
 
 #[test]

@@ -15,9 +15,19 @@ use tempfile::TempDir;
 type Row = (&'static str, &'static str, i32, &'static [&'static str]);
 
 const GATEWAY: &[Row] = &[
-    ("control", "here", 1, &["no URL", "http://127.0.0.1:7943"]),
+    (
+        "control",
+        "here",
+        1,
+        &["no URL", "https://control.example:7943"],
+    ),
     ("control", "ftp://127.0.0.1:1", 1, &["no URL"]),
-    ("control", "https://127.0.0.1:7943", 1, &["TLS"]),
+    (
+        "control",
+        "https://127.0.0.1:7943,http://127.0.0.1:7943",
+        1,
+        &["one sort"],
+    ),
     ("control", "http://127.0.0.1", 1, &["no port"]),
     ("control", "http://127.0.0.1:0", 1, &["no port"]),
     ("control", "http://127.0.0.1:65536", 1, &["no port"]),
@@ -40,7 +50,7 @@ const GATEWAY: &[Row] = &[
     ("group", "A", 1, &["a-z"]),
     ("group", "a/b", 1, &["a-z"]),
     ("group", "тест", 1, &["a-z"]),
-    ("join-token", "t", 1, &["enrolment"]),
+    ("join-token", "t", 1, &["no join token"]),
     ("http", "here", 2, &["here"]),
     ("http", "127.0.0.1", 2, &["127.0.0.1"]),
     ("http", "127.0.0.1:65536", 2, &["65536"]),

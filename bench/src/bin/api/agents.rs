@@ -115,6 +115,7 @@ fn agent(
 ) -> Outcome<Agent<Nowhere>> {
     let settings = AgentSettings {
         controls: vec![format!("http://{delivery}")],
+        credentials: None,
         group: group.parse()?,
         build: env!("CARGO_PKG_VERSION").to_owned(),
         hostname: format!("host-{number}"),

@@ -1,17 +1,20 @@
 //! One connection for one call, driven while something is awaited from it.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use bytes::Bytes;
+use ferryway_tls::Connector;
 use http::Request;
 use http::response::Parts;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, Connection};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -28,13 +31,21 @@ pub(super) struct Reply {
 /// Connects, sends the request and reads the head of the answer.
 pub(super) async fn send(
     server: &Server,
+    tls: Option<&Connector>,
     request: Request<Full<Bytes>>,
 ) -> Result<(Parts, Reply), ClientError> {
     let failed = |source| ClientError::Unreachable {
         server: server.to_string(),
         source,
     };
-    let stream = connect(server).await.map_err(failed)?;
+    let plain = connect(server).await.map_err(failed)?;
+    let stream: Box<dyn Stream> = match tls {
+        None => Box::new(plain),
+        Some(tls) => {
+            let secured = tls.connect(server.host(), plain).await;
+            Box::new(secured.map_err(|error| failed(io::Error::other(error)))?)
+        }
+    };
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| failed(io::Error::other(error)))?;
@@ -66,10 +77,23 @@ async fn connect(server: &Server) -> io::Result<TcpStream> {
 
 /// What moves the bytes of a connection, polled together with what waits for them: a task of its
 /// own would need an owner that a client has not got.
-#[derive(Debug)]
 pub(super) struct Driver {
     /// None once it has ended; its error, if any, reaches what waits for its bytes.
-    connection: Option<Connection<TokioIo<TcpStream>, Full<Bytes>>>,
+    connection: Option<Connection<Wire, Full<Bytes>>>,
+}
+
+/// A connection below HTTP: plain, or TLS.
+type Wire = TokioIo<Box<dyn Stream>>;
+
+/// What a connection is read from and written to.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Driver")
+    }
 }
 
 impl Driver {

@@ -33,11 +33,14 @@ pub enum ClientError {
 /// Why a text cannot name a control plane.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidServer {
-    /// The scheme is `https`.
-    #[error("cannot use {0:?}: this build speaks http:// only")]
+    /// The scheme is `https`, and it was not said whom to believe.
+    #[error("{0:?} asks for TLS, and there is nothing to believe its certificate by")]
     Tls(String),
+    /// What the server's certificate should be believed by is of no use.
+    #[error("the server's certificate cannot be verified by what was given: {0}")]
+    Authorities(String),
     /// Not of the form.
-    #[error("{0:?} is no address of a control plane: write http://HOST:PORT")]
+    #[error("{0:?} is no address of a control plane: write http://HOST:PORT or https://HOST:PORT")]
     Form(String),
     /// The token has characters that no header can carry. It is not repeated here.
     #[error("the API token has characters that no token has")]

@@ -8,10 +8,11 @@ use http::uri::{Authority, Scheme};
 
 use super::error::InvalidServer;
 
-/// A control plane's address, from `http://HOST[:PORT]`.
+/// A control plane's address, from `http[s]://HOST[:PORT]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Server {
     authority: Authority,
+    is_secured: bool,
 }
 
 impl Server {
@@ -30,7 +31,17 @@ impl Server {
 
     /// The port to connect to.
     pub(super) fn port(&self) -> u16 {
-        self.authority.port_u16().unwrap_or(HTTP_PORT)
+        let default = if self.is_secured {
+            HTTPS_PORT
+        } else {
+            HTTP_PORT
+        };
+        self.authority.port_u16().unwrap_or(default)
+    }
+
+    /// Whether it is reached over TLS.
+    pub(super) fn is_secured(&self) -> bool {
+        self.is_secured
     }
 }
 
@@ -40,16 +51,16 @@ impl FromStr for Server {
     fn from_str(text: &str) -> Result<Self, InvalidServer> {
         let form = || InvalidServer::Form(text.to_owned());
         let uri: Uri = text.parse().map_err(|_| form())?;
-        if uri.scheme() == Some(&Scheme::HTTPS) {
-            return Err(InvalidServer::Tls(text.to_owned()));
-        }
+        let is_secured = uri.scheme() == Some(&Scheme::HTTPS);
+        let is_ours = is_secured || uri.scheme() == Some(&Scheme::HTTP);
         let bare = uri.query().is_none() && matches!(uri.path(), "" | "/");
         match uri.authority() {
-            Some(authority)
-                if uri.scheme() == Some(&Scheme::HTTP) && bare && is_host_and_port(authority) =>
-            {
+            Some(authority) if is_ours && bare && is_host_and_port(authority) => {
                 let authority = authority.clone();
-                Ok(Self { authority })
+                Ok(Self {
+                    authority,
+                    is_secured,
+                })
             }
             _ => Err(form()),
         }
@@ -58,7 +69,8 @@ impl FromStr for Server {
 
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}", self.authority)
+        let scheme = if self.is_secured { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.authority)
     }
 }
 
@@ -70,6 +82,7 @@ fn is_host_and_port(authority: &Authority) -> bool {
 }
 
 const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;
 
 #[cfg(test)]
 mod tests {
@@ -99,7 +112,7 @@ mod tests {
         check("http://[::1]:7080", "[::1]:7080 at ::1, 7080");
         check(
             "https://control.example",
-            "cannot use \"https://control.example\": this build speaks http:// only",
+            "control.example at control.example, 443",
         );
         for text in [
             "",
@@ -113,7 +126,8 @@ mod tests {
             "http://control:70800",
             "http://control:",
         ] {
-            let expect = "is no address of a control plane: write http://HOST:PORT";
+            let expect =
+                "is no address of a control plane: write http://HOST:PORT or https://HOST:PORT";
             check(text, &format!("{text:?} {expect}"));
         }
     }

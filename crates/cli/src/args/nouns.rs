@@ -281,6 +281,35 @@ pub(crate) enum TokenCommand {
         /// Its id
         id: Uuid,
     },
+    /// Make a token that a gateway joins its group with, and print it
+    CreateJoin(NewJoinTokenArgs),
+    /// Show the join tokens of a group, without their secrets
+    ListJoin {
+        /// The gateway group
+        #[arg(long, value_name = "NAME")]
+        group: Name,
+    },
+    /// Delete a join token: nobody joins with it from then on; who has joined stays
+    DeleteJoin {
+        /// Its id
+        id: Uuid,
+        /// The gateway group
+        #[arg(long, value_name = "NAME")]
+        group: Name,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewJoinTokenArgs {
+    /// The gateway group that it lets into
+    #[arg(long, value_name = "NAME")]
+    pub(crate) group: Name,
+    /// Let any number of gateways in, until it expires; else one
+    #[arg(long)]
+    pub(crate) reusable: bool,
+    /// After how long it is refused, as 1h [default: a day]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) expires_in: Option<Span>,
 }
 
 #[derive(Debug, Args)]

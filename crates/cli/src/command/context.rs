@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use ferryway_api::Client;
 use ferryway_model::Name;
 use serde::Serialize;
 
@@ -10,7 +9,7 @@ use crate::args::{ContextCommand, Global};
 use crate::contexts::{self, Context, Contexts};
 use crate::exit::{Exit, Failure};
 use crate::screen::{Paint, Screen};
-use crate::session::given;
+use crate::session::{client, given, given_path};
 use crate::table::{self, Row};
 
 pub(super) fn run(global: &Global, command: ContextCommand) -> Result<Exit, Failure> {
@@ -59,12 +58,15 @@ fn described(global: &Global, token_file: Option<PathBuf>) -> Result<Context, Fa
         Some(file) => Some(read_token(&file)?),
         None => given(global.token.as_ref()),
     };
-    // What cannot be used should not be remembered.
-    let client = Client::new(&server, token.as_deref())
-        .map_err(|error| Failure::Usage(error.to_string()))?;
+    // What cannot be used should not be remembered; and what is remembered is read from anywhere.
+    let ca = given_path(global.ca.as_deref());
+    let ca = ca.map(std::path::absolute).transpose();
+    let ca = ca.map_err(Failure::local("cannot tell where --ca is"))?;
+    let client = client(&server, token.as_deref(), ca.as_deref())?;
     Ok(Context {
         server: client.server(),
         token,
+        ca,
     })
 }
 

@@ -1,7 +1,7 @@
 //! The lines that resources have in lists.
 
 use ferryway_api::{
-    AuditEntry, Group, HistoryEntry, Instance, InstanceState, Operation, OperationKind,
+    AuditEntry, Group, HistoryEntry, Instance, InstanceState, JoinToken, Operation, OperationKind,
     OperationState, PublishedService, Registry, Service, Token, Version,
 };
 use jiff::Timestamp;
@@ -86,6 +86,24 @@ impl Row for Token {
             self.name.clone(),
             self.scope.to_string(),
             self.expires_at.map_or_else(|| "never".to_owned(), time),
+            time(self.created_at),
+            self.created_by.clone(),
+        ]
+    }
+}
+
+impl Row for JoinToken {
+    const COLUMNS: &'static [&'static str] =
+        &["ID", "FOR", "EXPIRES", "USES", "USED BY", "MADE", "MADE BY"];
+
+    fn cells(&self, _: Paint) -> Vec<String> {
+        let used_by = self.used_by.map_or_else(String::new, |id| id.to_string());
+        vec![
+            self.id.to_string(),
+            if self.reusable { "many" } else { "one" }.to_owned(),
+            time(self.expires_at),
+            self.uses.to_string(),
+            used_by,
             time(self.created_at),
             self.created_by.clone(),
         ]

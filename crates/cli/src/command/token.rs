@@ -1,14 +1,15 @@
-//! API tokens.
+//! API tokens, and join tokens.
 
 use std::time::Duration;
 
-use ferryway_api::body::TokenBody;
-use ferryway_api::{NewToken, Token};
+use ferryway_api::body::{JoinTokenBody, TokenBody};
+use ferryway_api::{JoinToken, NewJoinToken, NewToken, Token};
+use ferryway_model::Name;
 use ferryway_runtime::Clock;
 use jiff::Timestamp;
 
 use super::resource;
-use crate::args::{NewTokenArgs, TokenCommand};
+use crate::args::{NewJoinTokenArgs, NewTokenArgs, TokenCommand};
 use crate::exit::{Exit, Failure};
 use crate::session::Session;
 
@@ -21,6 +22,16 @@ pub(super) async fn run(session: &Session, command: TokenCommand) -> Result<Exit
         TokenCommand::Create(wanted) => create(session, wanted).await,
         TokenCommand::Delete { id } => {
             let (path, what) = (format!("{ALL}/{id}"), format!("token {id}"));
+            resource::delete(session, &path, &what).await
+        }
+        TokenCommand::CreateJoin(wanted) => create_join(session, wanted).await,
+        TokenCommand::ListJoin { group } => {
+            let none = "no join tokens; make one with `ferryway token create-join --group NAME`";
+            resource::list::<JoinToken>(session, &of_group(&group), none).await
+        }
+        TokenCommand::DeleteJoin { id, group } => {
+            let path = format!("{}/{id}", of_group(&group));
+            let what = format!("join token {id} of {group}");
             resource::delete(session, &path, &what).await
         }
     }
@@ -55,6 +66,47 @@ async fn create(session: &Session, wanted: NewTokenArgs) -> Result<Exit, Failure
     }
     session.screen.show(&made, |_| format!("{secret}\n"))?;
     Ok(Exit::Done)
+}
+
+/// As [`create`]: the token alone goes to standard output.
+async fn create_join(session: &Session, wanted: NewJoinTokenArgs) -> Result<Exit, Failure> {
+    let NewJoinTokenArgs {
+        group,
+        reusable,
+        expires_in,
+    } = wanted;
+    let now = Clock::system().now();
+    let expires_at = expires_in.map(|time| after(now, time.duration()));
+    let body = JoinTokenBody {
+        reusable: reusable.then_some(true),
+        expires_at: expires_at.transpose()?,
+    };
+    let made: NewJoinToken = session.client.post(&of_group(&group), &body).await?;
+    let secret = made.secret.clone().unwrap_or_default();
+    if session.screen.is_for_people() {
+        let JoinToken {
+            id,
+            reusable,
+            expires_at,
+            ..
+        } = &made.token;
+        let who = if *reusable {
+            "any gateway"
+        } else {
+            "one gateway"
+        };
+        session.screen.aside(&format!(
+            "{who} joins {group} with this token until {expires_at}; delete it with `ferryway token \
+             delete-join {id} --group {group}`. Start the gateway with --join-token TOKEN; it can't \
+             be shown again:"
+        ));
+    }
+    session.screen.show(&made, |_| format!("{secret}\n"))?;
+    Ok(Exit::Done)
+}
+
+fn of_group(group: &Name) -> String {
+    format!("/gateway-groups/{group}/join-tokens")
 }
 
 fn after(now: Timestamp, time: Duration) -> Result<Timestamp, Failure> {

@@ -20,6 +20,9 @@ pub(crate) enum CoreError {
     /// A call with this idempotency key is under way.
     #[error("a call with this Idempotency-Key is under way")]
     KeyBusy,
+    /// An instance may not join. A sentence for it.
+    #[error("{0}")]
+    Unjoined(String),
     /// Other writers kept changing what this call was about to change.
     #[error("other changes to the same groups kept coming in between; try again")]
     Contended,

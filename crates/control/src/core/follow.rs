@@ -23,12 +23,13 @@ use super::blobs::{Blobs, Unread};
 use super::contents::{Content, Recent};
 use super::idempotency::Used;
 use super::keys;
-use super::memory::{Group, Hub, Memory, Ran, Titled};
+use super::memory::{Group, Hub, JoinToken, Memory, Ran, Stored, Titled};
 use super::planes::PlaneRecord;
 use super::presence::Instance;
 use super::records::{
-    self, CommitRecord, GroupRecord, HeadRecord, HubRecord, IdempotencyRecord, InstanceRecord,
-    RegistryRecord, ShrinkRecord, SweepRecord, TokenRecord, VersionRecord,
+    self, AuthorityRecord, CommitRecord, GroupRecord, HeadRecord, HubRecord, IdempotencyRecord,
+    IdentityRecord, InstanceRecord, JoinTokenRecord, RegistryRecord, ShrinkRecord, SweepRecord,
+    TokenRecord, VersionRecord,
 };
 use super::sweep::Sweep;
 use super::tracker::Tracker;
@@ -70,6 +71,9 @@ enum Change {
     Once(StoreKey, Option<IdempotencyRecord>),
     Sweep(SweepRecord),
     Token(Uuid, Option<TokenRecord>),
+    JoinToken(Name, Uuid, Option<JoinTokenRecord>),
+    Identity(Uuid, Option<IdentityRecord>),
+    Authority(Option<AuthorityRecord>),
     Shrink(Name, Option<ShrinkRecord>),
     Instance(Name, String, Option<InstanceRecord>),
     Plane(Uuid, Option<PlaneRecord>),
@@ -82,7 +86,7 @@ enum Change {
 const CATCH_UP_WITHIN: Duration = Duration::from_secs(1);
 
 /// Everything but buckets, trees and fences. Content first, then what names it; heads after groups.
-pub(super) const PREFIXES: [&str; 13] = [
+pub(super) const PREFIXES: [&str; 16] = [
     keys::CONTENT,
     keys::GROUPS,
     keys::HEADS,
@@ -93,6 +97,9 @@ pub(super) const PREFIXES: [&str; 13] = [
     keys::ONCE,
     keys::SWEEP,
     keys::TOKENS,
+    keys::JOIN_TOKENS,
+    keys::IDENTITIES,
+    keys::AUTHORITIES,
     keys::SHRINKS,
     keys::INSTANCES,
     keys::PLANES,
@@ -358,6 +365,24 @@ fn apply(memory: &mut Memory, change: Change, revision: StoreRevision) -> Option
         Change::Sweep(record) => memory.sweep = Sweep::told(record, revision),
         Change::Token(id, Some(record)) => drop(memory.tokens.insert(id, record)),
         Change::Token(id, None) => drop(memory.tokens.remove(&id)),
+        Change::JoinToken(group, id, Some(record)) => {
+            let token = JoinToken {
+                group,
+                record,
+                modified: revision,
+            };
+            memory.join_tokens.insert(id, token);
+        }
+        Change::JoinToken(_, id, None) => drop(memory.join_tokens.remove(&id)),
+        Change::Identity(id, Some(record)) => {
+            let modified = revision;
+            memory.identities.insert(id, Stored { record, modified });
+        }
+        Change::Identity(id, None) => drop(memory.identities.remove(&id)),
+        Change::Authority(record) => {
+            let modified = revision;
+            memory.authority = record.map(|record| Stored { record, modified });
+        }
         Change::Shrink(group, Some(record)) => drop(memory.shrinks.insert(group, record)),
         Change::Shrink(group, None) => drop(memory.shrinks.remove(&group)),
         Change::Instance(group, id, record) => {
@@ -569,6 +594,20 @@ async fn read_near(
                 .map_err(|error| format!("the store's key {key}: {error}"))?;
             Change::Token(id, optional(key, value)?)
         }
+        "join-token" => {
+            let (group, id) = pair()?;
+            let id = id
+                .parse()
+                .map_err(|error| format!("the store's key {key}: {error}"))?;
+            Change::JoinToken(name(group)?, id, optional(key, value)?)
+        }
+        "identity" => {
+            let id = rest
+                .parse()
+                .map_err(|error| format!("the store's key {key}: {error}"))?;
+            Change::Identity(id, optional(key, value)?)
+        }
+        "authority" => Change::Authority(optional(key, value)?),
         "shrink" => Change::Shrink(name(rest)?, optional(key, value)?),
         "instance" => {
             let (group, id) = pair()?;

@@ -141,6 +141,11 @@ impl Core {
                     .keys()
                     .map(|registry| keys::registry(name, registry)),
             );
+            let tokens = memory.join_tokens.iter();
+            let tokens = tokens.filter(|(_, token)| token.group == *name);
+            draft
+                .deletes
+                .extend(tokens.map(|(id, _)| keys::join_token(name, *id)));
             let before = as_set(name, &group.record);
             draft.audit = Some(("delete group", path(name), before, Value::Null));
             Ok(draft)

@@ -16,6 +16,9 @@ pub(super) const VERSIONS: &str = "version/";
 pub(super) const COMMITS: &str = "commit/";
 pub(super) const ONCE: &str = "once/";
 pub(super) const TOKENS: &str = "token/";
+pub(super) const JOIN_TOKENS: &str = "join-token/";
+pub(super) const IDENTITIES: &str = "identity/";
+pub(super) const AUTHORITIES: &str = "authority/";
 pub(super) const SHRINKS: &str = "shrink/";
 pub(super) const INSTANCES: &str = "instance/";
 pub(super) const PLANES: &str = "plane/";
@@ -84,6 +87,21 @@ pub(super) fn fence(plane: Uuid) -> Key {
 /// An API token.
 pub(super) fn token(id: Uuid) -> Key {
     key(format!("{TOKENS}{id}"))
+}
+
+/// A join token of a group.
+pub(super) fn join_token(group: &Name, id: Uuid) -> Key {
+    key(format!("{JOIN_TOKENS}{group}/{id}"))
+}
+
+/// The certificate that an instance was given last.
+pub(super) fn identity(instance: Uuid) -> Key {
+    key(format!("{IDENTITIES}{instance}"))
+}
+
+/// The authorities that are made here.
+pub(super) fn authority() -> Key {
+    key(format!("{AUTHORITIES}own"))
 }
 
 /// The shrunken view of a group that an operator has confirmed.

@@ -23,8 +23,8 @@ use super::idempotency::Used;
 use super::planes::Planes;
 use super::presence::Instance;
 use super::records::{
-    AuditRecord, GroupRecord, HeadRecord, HistoryRecord, HubRecord, RegistryRecord, ShrinkRecord,
-    TokenRecord, VersionRecord,
+    AuditRecord, AuthorityRecord, GroupRecord, HeadRecord, HistoryRecord, HubRecord,
+    IdentityRecord, JoinTokenRecord, RegistryRecord, ShrinkRecord, TokenRecord, VersionRecord,
 };
 use super::relay::Told;
 use super::sweep::Sweep;
@@ -55,6 +55,12 @@ pub(crate) struct Memory {
     pub(super) sweep: Sweep,
     /// API tokens.
     pub(crate) tokens: BTreeMap<Uuid, TokenRecord>,
+    /// Join tokens of all groups.
+    pub(crate) join_tokens: BTreeMap<Uuid, JoinToken>,
+    /// The certificate that each instance was given last.
+    pub(super) identities: BTreeMap<Uuid, Stored<IdentityRecord>>,
+    /// The authorities that are made here; none: not yet.
+    pub(super) authority: Option<Stored<AuthorityRecord>>,
     /// Shrunken views that operators have confirmed, by group.
     pub(super) shrinks: BTreeMap<Name, ShrinkRecord>,
     /// Instances seen, by group and id.
@@ -71,6 +77,23 @@ pub(crate) struct Memory {
     pub(super) orphaned: BTreeMap<Uuid, Instant>,
     /// What other control planes are told of the instances here.
     pub(super) told: Told,
+}
+
+/// A record, and the transaction that changed it last.
+#[derive(Clone, Debug)]
+pub(super) struct Stored<T> {
+    pub(super) record: T,
+    pub(super) modified: StoreRevision,
+}
+
+/// A join token.
+#[derive(Clone, Debug)]
+pub(crate) struct JoinToken {
+    /// The group that it lets into.
+    pub(crate) group: Name,
+    /// Everything but its secret.
+    pub(crate) record: JoinTokenRecord,
+    pub(super) modified: StoreRevision,
 }
 
 /// A gateway group.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ferryway_delivery::Peer;
 use ferryway_model::{Digest, Kind, Name, Revision};
 use ferryway_proto::{Ack, Fault, HeldEntry, Hello, Nack, Status};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -42,6 +42,8 @@ pub(crate) struct Instance {
     pub(super) warnings: Warnings,
     /// Forms of definitions that it can load; none: it has not said so since this start.
     pub(crate) schemas: Vec<u32>,
+    /// When an earlier start of it was turned away last, and where that runs.
+    contested: Option<(Timestamp, String)>,
 }
 
 /// The stream of an instance.
@@ -97,7 +99,14 @@ impl Instance {
             held: BTreeMap::new(),
             warnings: Warnings::default(),
             schemas: Vec::new(),
+            contested: None,
         }
+    }
+
+    /// Where another process runs with this instance's identity, if one wanted in lately.
+    pub(crate) fn conflict(&self, now: Timestamp) -> Option<&str> {
+        let (at, from) = self.contested.as_ref()?;
+        (now.duration_since(*at) <= CONTESTED_FOR).then_some(from)
     }
 
     /// Whether it has a stream to this control plane, or to another one as far as that is known.
@@ -142,7 +151,21 @@ impl Instance {
     }
 }
 
+/// For how long it is said that an instance's data folder is in use twice, after it was seen: the
+/// other process asks again every few seconds.
+const CONTESTED_FOR: SignedDuration = SignedDuration::from_secs(60);
+
 impl Memory {
+    /// An earlier start of an instance that is connected was turned away.
+    pub(super) fn contested(&mut self, peer: &Peer, at: Timestamp) {
+        let instances = self.instances.get_mut(&peer.group);
+        let id = peer.instance.to_string();
+        if let Some(instance) = instances.and_then(|instances| instances.get_mut(&id)) {
+            let from = peer.address.map(|address| address.ip().to_string());
+            instance.contested = Some((at, from.unwrap_or_else(|| "unknown".to_owned())));
+        }
+    }
+
     /// An instance's stream began.
     pub(super) fn arrives(&mut self, peer: &Peer, hello: &Hello, at: Timestamp) {
         let id = peer.instance.to_string();

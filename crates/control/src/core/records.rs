@@ -168,6 +168,61 @@ pub(crate) struct TokenRecord {
     pub(crate) digest: SecretDigest,
 }
 
+/// `join-token/GROUP/ID`: how a new instance is let in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct JoinTokenRecord {
+    pub(crate) reusable: bool,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) created_at: Timestamp,
+    pub(crate) created_by: String,
+    /// Of the secret.
+    pub(crate) digest: SecretDigest,
+    /// How many instances have joined with it.
+    pub(crate) uses: u64,
+    /// Who joined with it last.
+    pub(crate) used: Option<JoinTokenUse>,
+}
+
+/// Who joined with a token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct JoinTokenUse {
+    pub(crate) instance: Uuid,
+    /// The fingerprint of the key that a certificate was asked for with: the answer may have been
+    /// lost, and who asks again with it is answered again.
+    pub(crate) key: String,
+}
+
+/// `identity/INSTANCE`: the certificate that an instance was given last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct IdentityRecord {
+    pub(crate) group: Name,
+    /// The certificate's number, which rises with the time of issue.
+    pub(crate) serial: Uuid,
+    /// The fingerprint of the authority that it is of.
+    pub(crate) authority: String,
+    pub(crate) issued_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+    /// Certificates of this instance up to this number are refused: it was deleted, or has joined
+    /// anew, since.
+    pub(crate) refused_up_to: Option<Uuid>,
+}
+
+/// `authority/own`: the authorities of the instances' certificates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AuthorityRecord {
+    /// The newest last: it issues.
+    pub(crate) authorities: Vec<AuthorityKeyRecord>,
+}
+
+/// One authority.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AuthorityKeyRecord {
+    /// Its certificate, as PEM.
+    pub(crate) certificate: String,
+    /// Its key, sealed with the control plane's secret key, in base64.
+    pub(crate) sealed_key: String,
+}
+
 /// `shrink/GROUP`: an operator's word that the view at this head is meant, although it shrank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ShrinkRecord {

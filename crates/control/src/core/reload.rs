@@ -135,6 +135,9 @@ impl Memory {
             idempotency,
             sweep: _,
             tokens,
+            join_tokens,
+            identities,
+            authority,
             shrinks,
             instances,
             unsaved_instances,
@@ -160,6 +163,13 @@ impl Memory {
                 .map(keys::commit),
         );
         stored.extend(tokens.keys().copied().map(keys::token));
+        stored.extend(
+            join_tokens
+                .iter()
+                .map(|(id, token)| keys::join_token(&token.group, *id)),
+        );
+        stored.extend(identities.keys().copied().map(keys::identity));
+        stored.extend(authority.iter().map(|_| keys::authority()));
         stored.extend(shrinks.keys().map(keys::shrink));
         let known = instances
             .iter()

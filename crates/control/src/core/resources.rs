@@ -107,17 +107,25 @@ impl Core {
                     ));
                 }
                 let target = format!("gateway-groups/{group}/instances/{id}");
+                // Its certificate is refused from now on.
+                let refused = id.parse().ok().and_then(|uuid: Uuid| {
+                    let (record, expect) = memory.refuse(uuid)?;
+                    Some((keys::identity(uuid), record, expect))
+                });
+                let mut draft = Draft::default();
+                if let Some((key, record, expect)) = refused {
+                    draft.requires.push((key.clone(), expect));
+                    draft.puts.push((key, records::write(&record).into()));
+                }
                 let audit = (
                     "delete instance",
                     target,
                     json!(instance.record),
                     Value::Null,
                 );
-                Ok(Draft {
-                    deletes: vec![keys::instance(group, id)],
-                    audit: Some(audit),
-                    ..Draft::default()
-                })
+                draft.deletes.push(keys::instance(group, id));
+                draft.audit = Some(audit);
+                Ok(draft)
             })
             .await;
         deleted?;

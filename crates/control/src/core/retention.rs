@@ -6,10 +6,11 @@
 
 use std::collections::BTreeSet;
 
-use ferryway_store::{Expect, Key as StoreKey, StoreError, Txn};
+use ferryway_store::{Expect, Key as StoreKey, Revision as StoreRevision, StoreError, Txn};
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
+use super::identities::is_forgotten;
 use super::records::{self, CommitRecord};
 use super::{Core, idempotency, keys};
 
@@ -19,6 +20,8 @@ const OPERATIONS_MAX: usize = 10_000;
 const AUDIT_LIVES: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// How long an instance that is away is known.
 const INSTANCE_LIVES: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// How long a join token is shown after its end.
+const JOIN_TOKEN_SHOWN: SignedDuration = SignedDuration::from_hours(24);
 /// Keys changed in one transaction of the clearing away.
 const BATCH: usize = 64;
 
@@ -30,6 +33,7 @@ impl Core {
             self.retain_commits(now).await?;
             self.free_keys(now).await?;
             self.forget_instances(now).await?;
+            self.forget_identities(now).await?;
             self.collect_content().await
         };
         if let Err(error) = cleared.await {
@@ -90,19 +94,7 @@ impl Core {
             old.map(|(key, used)| (key.clone(), used.modified))
                 .collect()
         });
-        for batch in old.chunks(BATCH) {
-            let txn = Txn::new().durable(false);
-            let txn = batch.iter().fold(txn, |txn, (key, modified)| {
-                txn.require(key.clone(), Expect::Revision(*modified))
-                    .delete(key.clone())
-            });
-            match self.0.store.commit(txn).await {
-                // Used anew, or freed by another control plane: the next round sees it as it is.
-                Ok(_) | Err(StoreError::Conflict { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        self.delete_unchanged(old).await
     }
 
     async fn forget_instances(&self, now: Timestamp) -> Result<(), StoreError> {
@@ -120,6 +112,42 @@ impl Core {
             let txn = Txn::new().durable(false);
             let txn = batch.iter().cloned().fold(txn, Txn::delete);
             self.0.store.commit(txn).await?;
+        }
+        Ok(())
+    }
+
+    /// Clears away what was noted of certificates that nobody can come back with, and of join
+    /// tokens that nobody can join with.
+    async fn forget_identities(&self, now: Timestamp) -> Result<(), StoreError> {
+        let gone: Vec<_> = self.read(|memory| {
+            let identities = memory.identities.iter();
+            let identities = identities
+                .filter(|(_, stored)| is_forgotten(&stored.record, now))
+                .map(|(id, stored)| (keys::identity(*id), stored.modified));
+            let tokens = memory.join_tokens.iter();
+            let tokens = tokens
+                .filter(|(_, t)| now.duration_since(t.record.expires_at) > JOIN_TOKEN_SHOWN)
+                .map(|(id, token)| (keys::join_token(&token.group, *id), token.modified));
+            identities.chain(tokens).collect()
+        });
+        self.delete_unchanged(gone).await
+    }
+
+    async fn delete_unchanged(
+        &self,
+        old: Vec<(StoreKey, StoreRevision)>,
+    ) -> Result<(), StoreError> {
+        for batch in old.chunks(BATCH) {
+            let txn = Txn::new().durable(false);
+            let txn = batch.iter().fold(txn, |txn, (key, modified)| {
+                txn.require(key.clone(), Expect::Revision(*modified))
+                    .delete(key.clone())
+            });
+            match self.0.store.commit(txn).await {
+                // Used anew, or deleted by another control plane: the next round sees it as it is.
+                Ok(_) | Err(StoreError::Conflict { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }

@@ -6,7 +6,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use ferryway_delivery::server::{Beside, Source, Unavailable};
-use ferryway_delivery::{DeliveryServer, Feed, Head, Peer, Presence, Publication, ServerSettings};
+use ferryway_delivery::{
+    DeliveryServer, Feed, Guard, Head, Peer, Presence, Publication, ServerSettings,
+};
 use ferryway_model::plan::OperationKind;
 use ferryway_model::{Digest, Name};
 use ferryway_proto::{Ack, AckStage, Cause, Epoch, Hello, Nack, Status, Warnings};
@@ -135,17 +137,24 @@ impl Sessions {
 
 impl Core {
     /// Serves instances on this socket until the tasks are stopped; then each is told to go away.
-    /// `beside` answers other calls there.
+    /// Without a guard in plaintext, and whoever is on this host; then `beside` answers other calls
+    /// there.
     pub(crate) fn serve_instances(
         &self,
         listener: TcpListener,
+        guard: Option<Guard>,
         beside: Option<Beside>,
         tasks: &Tasks,
     ) {
         let core = Arc::new(self.clone());
         let settings = ServerSettings::default();
-        let mut server =
-            DeliveryServer::new(core.clone(), core, settings, Random::from_entropy(), tasks);
+        let random = Random::from_entropy();
+        let mut server = match guard {
+            None => DeliveryServer::new(core.clone(), core, settings, random, tasks),
+            Some(guard) => {
+                DeliveryServer::guarded(core.clone(), core, settings, guard, random, tasks)
+            }
+        };
         if let Some(beside) = beside {
             server = server.beside(beside);
         }
@@ -195,6 +204,10 @@ impl Presence for Core {
 
     fn reported(&self, peer: &Peer, status: &Status) {
         self.write(|memory| memory.stands(peer, status, self.0.clock.now()));
+    }
+
+    fn contested(&self, peer: &Peer) {
+        self.write(|memory| memory.contested(peer, self.0.clock.now()));
     }
 
     fn disconnected(&self, peer: &Peer) {

@@ -3,6 +3,8 @@
 //! A secret is `fw_ID_RANDOM`. The id says which record to compare with, and lets a person who finds
 //! a secret somewhere see which token to delete; the random part, 256 bits, is what must be known.
 
+use std::net::IpAddr;
+
 use ferryway_api::{NewToken, Scope, Token, TokenDraft};
 use ferryway_model::{Code, Problem};
 use ferryway_store::Expect;
@@ -122,6 +124,30 @@ impl Core {
         })
         .await
         .map(|_| ())
+    }
+
+    /// Notes in the audit that wrong tokens came, the last of them from here.
+    pub(crate) fn note_wrong_tokens(&self, from: IpAddr, count: u64) {
+        let core = self.clone();
+        let actor = Actor {
+            name: "nobody".to_owned(),
+            from: from.to_string(),
+            token: None,
+        };
+        self.0
+            .tasks
+            .spawn("note wrong tokens", move |_| async move {
+                let noted = core.draft(&actor, [], None, |_, _| {
+                    let after = json!({"count": count});
+                    Ok(Draft {
+                        audit: Some(("wrong tokens", "tokens".to_owned(), Value::Null, after)),
+                        ..Draft::default()
+                    })
+                });
+                if let Err(error) = noted.await {
+                    tracing::warn!(%error, "wrong tokens could not be noted in the audit");
+                }
+            });
     }
 
     /// Whose this secret is.

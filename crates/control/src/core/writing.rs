@@ -128,7 +128,10 @@ impl Core {
         tries: &mut Tries,
         refusal: CoreError,
     ) -> Result<(), CoreError> {
-        let may_be_old = matches!(refusal, CoreError::Refused(_) | CoreError::Stale);
+        let may_be_old = matches!(
+            refusal,
+            CoreError::Refused(_) | CoreError::Stale | CoreError::Unjoined(_)
+        );
         let plane = self.read(|memory| memory.tracker.plane());
         if plane.is_none() || tries.is_fenced || !may_be_old {
             return Err(refusal);
@@ -139,7 +142,7 @@ impl Core {
 
     /// Waits until memory holds everything that the store holds now: writes something of no
     /// meaning, and waits for it to come back. Those who ask at one time share it.
-    async fn fence(&self) -> Result<(), StoreError> {
+    pub(super) async fn fence(&self) -> Result<(), StoreError> {
         let asked = self.0.fences.asked.fetch_add(1, Ordering::Relaxed) + 1;
         let mut answered = self.0.fences.answered.lock().await;
         if *answered >= asked {
@@ -209,7 +212,7 @@ impl Core {
     }
 
     /// Commits a transaction, and waits until memory holds it.
-    async fn commit(&self, txn: Txn) -> Result<(), NotWritten> {
+    pub(super) async fn commit(&self, txn: Txn) -> Result<(), NotWritten> {
         let committed = self.0.store.commit(txn).await?;
         self.0.commits.add(&committed);
         self.holds(committed.revision).await.map_err(|_| {

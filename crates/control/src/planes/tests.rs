@@ -42,7 +42,7 @@ impl Control {
         let core = Core::open(store.clone(), Some(plane), clock, &tasks).await;
         let core = core.expect("opens");
         let beside = service(core.clone(), id, &tasks);
-        core.serve_instances(listener, Some(beside), &tasks);
+        core.serve_instances(listener, None, Some(beside), &tasks);
         follow_others(core.clone(), id, &tasks);
         Self { core, tasks }
     }

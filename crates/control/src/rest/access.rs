@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
@@ -15,9 +15,11 @@ use ferryway_model::Name;
 use ferryway_runtime::{Clock, Stop};
 use uuid::Uuid;
 
+use super::attempts::{Attempts, Verdict};
 use super::count::Counters;
 use super::loopback;
 use crate::core::{Actor, Core, Whose};
+use crate::identity::Identity;
 use crate::secret::SecretDigest;
 
 /// How callers are told apart.
@@ -57,6 +59,10 @@ pub(super) enum Resource {
     Audit,
     /// Who may call.
     Tokens,
+    /// Who may let instances in.
+    JoinTokens,
+    /// Who says which instance is which.
+    Authority,
     /// Whether this process is well.
     Probe,
     /// What the API is and what its errors mean.
@@ -70,11 +76,13 @@ pub(super) struct Door(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     core: Core,
+    identity: Identity,
     guard: Guard,
     clock: Clock,
     stop: Stop,
     contract: String,
     counters: Counters,
+    attempts: Attempts,
 }
 
 /// Who calls, before it is known whether they may.
@@ -112,7 +120,8 @@ fn authorize(
 ) -> Result<(), ApiError> {
     let needed = match (verb, resource) {
         (Verb::Read, Resource::Probe | Resource::Contract) => return Ok(()),
-        (_, Resource::Tokens) => Scope::Admin,
+        (_, Resource::Tokens | Resource::JoinTokens) => Scope::Admin,
+        (Verb::Write, Resource::Authority) => Scope::Admin,
         (Verb::Read, _) => Scope::Read,
         (Verb::Write, _) => Scope::Write,
     };
@@ -189,7 +198,7 @@ fn bearer(header: &HeaderValue) -> Option<&[u8]> {
 
 impl Door {
     pub(super) fn new(
-        core: Core,
+        (core, identity): (Core, Identity),
         access: Access,
         clock: Clock,
         stop: Stop,
@@ -202,12 +211,28 @@ impl Door {
         };
         Self(Arc::new(Shared {
             core,
+            identity,
             guard,
             clock,
             stop,
             contract,
             counters,
+            attempts: Attempts::default(),
         }))
+    }
+}
+
+impl Door {
+    /// A token was shown that is none.
+    fn refused(&self, from: IpAddr) -> ApiError {
+        let Verdict { wait, note } = self.0.attempts.failed(from);
+        if let Some(count) = note {
+            tracing::warn!(%from, count, "wrong API tokens were shown");
+            self.0.core.note_wrong_tokens(from, count);
+        }
+        wait.map_or(ApiError::Unauthorized, |after| ApiError::TooManyAttempts {
+            after,
+        })
     }
 }
 
@@ -218,6 +243,14 @@ impl FromRequestParts<Door> for Caller {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         let from = peer.map_or_else(|| "unknown".to_owned(), |peer| peer.0.ip().to_string());
         let who = door.0.guard.who(&door.0.core, &parts.headers);
+        let who = match (who, peer) {
+            (Err(ApiError::Unauthorized), Some(peer))
+                if parts.headers.contains_key(AUTHORIZATION) =>
+            {
+                Err(door.refused(peer.0.ip()))
+            }
+            (who, _) => who,
+        };
         Ok(Self {
             door: door.clone(),
             who,
@@ -269,6 +302,10 @@ impl Allowed {
 
     pub(super) fn core(&self) -> &Core {
         &self.door.0.core
+    }
+
+    pub(super) fn identity(&self) -> &Identity {
+        &self.door.0.identity
     }
 
     pub(super) fn clock(&self) -> &Clock {

@@ -98,7 +98,7 @@ fn name_path_parts(path: &str, operation: &mut Value) {
         let schema = match part {
             "version" => bodies::version(),
             "id" if !path.contains("/instances/") => json!({"type": "string", "format": "uuid"}),
-            "id" | "code" => json!({"type": "string", "minLength": 1}),
+            "id" | "code" | "fingerprint" => json!({"type": "string", "minLength": 1}),
             _ => bodies::name(),
         };
         let parameter = json!({"name": part, "in": "path", "required": true, "schema": schema});
@@ -128,7 +128,7 @@ fn sharpen_query(path: &str, operation: &mut Value) {
 /// What the cursors of the list at this path are.
 fn cursor(path: &str) -> Value {
     match path.rsplit('/').next() {
-        Some("operations" | "audit" | "tokens" | "history") => {
+        Some("operations" | "audit" | "tokens" | "join-tokens" | "history") => {
             json!({"type": "string", "format": "uuid"})
         }
         Some("instances") => json!({"type": "string"}),

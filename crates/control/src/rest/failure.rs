@@ -34,6 +34,8 @@ impl From<CoreError> for Failure {
             CoreError::Stale => ApiError::Stale,
             CoreError::KeyReused => ApiError::KeyReused,
             CoreError::KeyBusy => ApiError::KeyInProgress,
+            // No call of the API lets instances in.
+            CoreError::Unjoined(_) => ApiError::Internal,
             CoreError::Contended => ApiError::Contended,
             CoreError::Unavailable(why) => ApiError::StoreUnavailable(why),
             CoreError::Unknown(why) => ApiError::OutcomeUnknown(why),

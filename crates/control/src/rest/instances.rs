@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ferryway_api::{ApiError, Held, Instance, InstanceState, List, ViewAt};
 use ferryway_model::{Digest, Name};
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::access::{Caller, Resource, Verb};
@@ -28,6 +29,7 @@ pub(super) async fn list_instances(
     let query = params.plain_list()?;
     let last = query.cursor::<Uuid>()?.map(|id| id.to_string());
     let rest = after(last.as_deref());
+    let now = allowed.core().now();
     let list = allowed.core().read(|memory| {
         let root = root(memory, &group);
         let seen = memory.instances.get(&group).into_iter();
@@ -35,7 +37,7 @@ pub(super) async fn list_instances(
         let seen =
             seen.filter(|(id, seen)| query.matches(&BTreeMap::new(), &[id, &seen.record.hostname]));
         page(&query, seen.map(|(id, _)| id), |id| {
-            Some(show(memory.instances.get(&group)?.get(*id)?, root))
+            Some(show(memory.instances.get(&group)?.get(*id)?, root, now))
         })
     });
     Ok(shown(&list))
@@ -81,6 +83,7 @@ fn read(core: &Core, group: &Name, id: &str) -> Result<Instance, ApiError> {
         Some(show(
             memory.instances.get(group)?.get(id)?,
             root(memory, group),
+            core.now(),
         ))
     });
     found.ok_or_else(|| ApiError::not_found(format!("{group} has no instance {id:?}")))
@@ -90,7 +93,7 @@ fn root(memory: &Memory, group: &Name) -> Option<Digest> {
     memory.groups.get(group).map(|group| group.head.root)
 }
 
-fn show(seen: &Seen, root: Option<Digest>) -> Instance {
+fn show(seen: &Seen, root: Option<Digest>, now: Timestamp) -> Instance {
     let view = |position: Position| ViewAt {
         revision: position.revision.0,
         root: position.root.to_string(),
@@ -115,5 +118,11 @@ fn show(seen: &Seen, root: Option<Digest>) -> Instance {
         effective: seen.effective.map(view),
         converged: seen.is_converged(root),
         held: held.collect(),
+        conflict: seen.conflict(now).map(|from| {
+            format!(
+                "another process with this instance's identity, on {from}, was started earlier and \
+                 is turned away; is the data folder in use twice?"
+            )
+        }),
     }
 }

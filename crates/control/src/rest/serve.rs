@@ -8,16 +8,19 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
 use ferryway_runtime::{Clock, Stop, Tasks};
+use ferryway_tls::Acceptor;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 use super::{Access, router};
 use crate::core::Core;
+use crate::identity::Identity;
 
 /// Connections open at once; more wait in the socket's queue.
 const CONNECTIONS_MAX: usize = 1_024;
@@ -29,11 +32,17 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Serves the API on this socket until the tasks are stopped.
-pub(crate) fn serve(listener: TcpListener, core: Core, access: Access, tasks: &Tasks) {
+pub(crate) fn serve(
+    listener: TcpListener,
+    state: (Core, Identity),
+    access: Access,
+    tls: Option<Acceptor>,
+    tasks: &Tasks,
+) {
     let connections = tasks.child("api");
-    let router = router(core, access, Clock::system(), connections.stopping());
+    let router = router(state, access, Clock::system(), connections.stopping());
     tasks.spawn("accept api connections", |stop| async move {
-        let accepting = accept(&listener, &router, &connections);
+        let accepting = accept(&listener, tls.as_ref(), &router, &connections);
         tokio::select! {
             () = accepting => {}
             () = stop.requested() => {}
@@ -42,7 +51,12 @@ pub(crate) fn serve(listener: TcpListener, core: Core, access: Access, tasks: &T
 }
 
 /// Takes connections, each with a task of its own, for ever.
-async fn accept(listener: &TcpListener, router: &Router, connections: &Tasks) {
+async fn accept(
+    listener: &TcpListener,
+    tls: Option<&Acceptor>,
+    router: &Router,
+    connections: &Tasks,
+) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -56,16 +70,30 @@ async fn accept(listener: &TcpListener, router: &Router, connections: &Tasks) {
                 continue;
             }
         };
-        let router = router.clone();
+        let (router, tls) = (router.clone(), tls.cloned());
         connections.spawn("api connection", move |stop| async move {
-            converse(stream, peer, router, &stop).await;
+            match tls {
+                None => converse(stream, peer, router, &stop).await,
+                Some(tls) => tokio::select! {
+                    accepted = tls.accept(stream) => match accepted {
+                        Ok(accepted) => converse(accepted.stream, peer, router, &stop).await,
+                        Err(error) => tracing::debug!(%peer, %error, "no TLS connection to the api came about"),
+                    },
+                    () = stop.requested() => {}
+                },
+            }
             drop(place);
         });
     }
 }
 
 /// Answers what comes on one connection. On a stop, what is being answered is still answered.
-async fn converse(stream: TcpStream, peer: SocketAddr, router: Router, stop: &Stop) {
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: SocketAddr,
+    router: Router,
+    stop: &Stop,
+) {
     let answer = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         let router = router.clone();

@@ -8,6 +8,7 @@ mod contract;
 mod delivery;
 mod errors;
 mod idempotency;
+mod join_tokens;
 mod lists;
 mod overview;
 mod parallel;
@@ -36,6 +37,7 @@ use uuid::Uuid;
 
 use super::{Access, router};
 use crate::core::Core;
+use crate::identity::{Identity, IdentitySettings, Proof};
 
 const TOKEN: &str = "fw_a-token-of-the-administrator-for-tests";
 
@@ -45,6 +47,7 @@ struct Api {
     tasks: Tasks,
     clock: Clock,
     core: Core,
+    identity: Identity,
     router: Router,
 }
 
@@ -75,12 +78,22 @@ impl Api {
         let core = Core::open(store, None, clock.clone(), &tasks)
             .await
             .expect("opens");
-        let router = router(core.clone(), access, clock.clone(), tasks.stopping());
+        let settings = IdentitySettings::for_tests(dir.path());
+        let identity = Identity::start(&core, &settings, Proof::Certificates, &tasks)
+            .await
+            .expect("an authority is made");
+        let router = router(
+            (core.clone(), identity.clone()),
+            access,
+            clock.clone(),
+            tasks.stopping(),
+        );
         Self {
             dir,
             tasks,
             clock,
             core,
+            identity,
             router,
         }
     }

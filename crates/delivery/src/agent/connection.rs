@@ -13,11 +13,13 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 use uuid::Uuid;
 
 use super::BadAddress;
-use super::dial::{Dial, connect};
+use super::credentials::Credentials;
+use super::dial::{Controls, Route, connect};
+use super::enroll::{EnrollError, connector};
 use crate::blob::unpack;
 use crate::disk::InstanceDisk;
 use crate::limits::{
@@ -32,6 +34,7 @@ pub(super) struct Connection {
     channel: Channel,
     outgoing: mpsc::Sender<wire::AgentMessage>,
     incoming: Streaming<wire::ControlMessage>,
+    credentials: Option<Credentials>,
 }
 
 /// Why there is no connection.
@@ -39,6 +42,8 @@ pub(super) struct Connection {
 pub(super) enum DialError {
     #[error("cannot connect")]
     Connect(#[from] tonic::transport::Error),
+    #[error(transparent)]
+    Enroll(#[from] EnrollError),
     #[error("the control plane refused the stream: {}", .0.message())]
     Refused(#[from] Box<Status>),
     #[error("no answer within {DIAL_MAX:?}")]
@@ -61,20 +66,21 @@ pub(super) fn endpoint(address: &str) -> Result<Endpoint, BadAddress> {
         address: address.chars().take(LABEL_BYTES_MAX).collect(),
     };
     let uri: http::Uri = address.parse().map_err(|_| invalid())?;
-    if uri.scheme_str() == Some("https") {
-        let address = address.to_owned();
-        return Err(BadAddress::Tls { address });
-    }
     let bare = matches!(
         uri.path_and_query().map(|rest| rest.as_str()),
         None | Some("/")
     );
-    if uri.scheme_str() != Some("http") || uri.port_u16().is_none() || !bare {
+    let is_ours = matches!(uri.scheme_str(), Some("http" | "https"));
+    if !is_ours || uri.port_u16().is_none() || !bare {
         return Err(invalid());
     }
-    Ok(Endpoint::from(uri)
+    // tonic makes the connection of what we give it, and shall make no TLS of its own.
+    let mut plain = uri.clone().into_parts();
+    plain.scheme = Some(http::uri::Scheme::HTTP);
+    let plain = http::Uri::from_parts(plain).map_err(|_| invalid())?;
+    Ok(Endpoint::from(plain)
+        .origin(uri)
         .connect_timeout(DIAL_MAX)
-        .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
         .keep_alive_while_idle(true)
@@ -84,12 +90,17 @@ pub(super) fn endpoint(address: &str) -> Result<Endpoint, BadAddress> {
 
 impl Connection {
     /// Connects and opens a stream.
-    pub(super) async fn open(
-        endpoint: Endpoint,
-        dial: Option<Arc<dyn Dial>>,
-    ) -> Result<Self, DialError> {
+    pub(super) async fn open(endpoint: Endpoint, controls: Controls) -> Result<Self, DialError> {
+        let tls = match &controls.credentials {
+            Some(credentials) => Some(connector(credentials, &endpoint, &controls).await?),
+            None => None,
+        };
+        let route = Route {
+            dial: controls.dial.clone(),
+            tls,
+        };
         let opened = timeout(DIAL_MAX, async {
-            let channel = connect(&endpoint, dial).await?;
+            let channel = connect(&endpoint, route).await?;
             let (outgoing, messages) = mpsc::channel(OUTGOING_MAX);
             let mut client = client(channel.clone());
             let answer = client.deliver(ReceiverStream::new(messages)).await;
@@ -98,6 +109,7 @@ impl Connection {
                 channel,
                 outgoing,
                 incoming,
+                credentials: controls.credentials.clone(),
             })
         });
         opened.await.unwrap_or(Err(DialError::TimedOut))
@@ -112,9 +124,26 @@ impl Connection {
             },
             Ok(None) => Event::Lost,
             Err(status) => {
-                tracing::info!(code = ?status.code(), message = status.message(), "the control plane ended the stream");
+                self.ended(&status);
                 Event::Lost
             }
+        }
+    }
+
+    /// The control plane ended the stream. One that does not take the certificate is asked for
+    /// another.
+    fn ended(&self, status: &Status) {
+        let (code, message) = (status.code(), status.message());
+        match (&self.credentials, code) {
+            (Some(credentials), Code::Unauthenticated | Code::PermissionDenied) => {
+                tracing::error!(
+                    ?code,
+                    message,
+                    "the control plane does not serve this instance; what is effective serves on"
+                );
+                credentials.renew_now();
+            }
+            _ => tracing::info!(?code, message, "the control plane ended the stream"),
         }
     }
 
@@ -292,7 +321,7 @@ mod tests {
         check("http://127.0.0.1:7943", Ok(()));
         check("http://control.internal:7943/", Ok(()));
         check("http://[::1]:7943", Ok(()));
-        check("https://control.internal:7943", Err("asks for TLS"));
+        check("https://control.internal:7943", Ok(()));
         check("127.0.0.1:7943", Err("is not an address"));
         check("http://127.0.0.1", Err("is not an address"));
         check("http://127.0.0.1:7943/api", Err("is not an address"));

@@ -4,11 +4,15 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use ferryway_tls::Connector;
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint, Error};
 use tower::service_fn;
+
+use super::credentials::Credentials;
 
 /// How a control plane is reached, where that is not over TCP: in a simulation.
 pub trait Dial: Send + Sync + 'static {
@@ -17,11 +21,22 @@ pub trait Dial: Send + Sync + 'static {
 }
 
 /// The control planes, and how they are reached.
+#[derive(Clone)]
 pub(super) struct Controls {
     /// Each with its address as it was given; tried in turn.
     pub(super) endpoints: Vec<(String, Endpoint)>,
     /// None: over TCP.
     pub(super) dial: Option<Arc<dyn Dial>>,
+    /// What TLS connections are made with; none: there are none.
+    pub(super) credentials: Option<Credentials>,
+}
+
+/// The way to one control plane.
+pub(super) struct Route {
+    /// None: over TCP.
+    pub(super) dial: Option<Arc<dyn Dial>>,
+    /// None: in plaintext.
+    pub(super) tls: Option<Connector>,
 }
 
 /// A connection that is being opened.
@@ -32,17 +47,34 @@ pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
-/// Connects to an endpoint: over TCP, if nothing else is said.
-pub(super) async fn connect(
-    endpoint: &Endpoint,
-    dial: Option<Arc<dyn Dial>>,
-) -> Result<Channel, Error> {
-    let Some(dial) = dial else {
-        return endpoint.connect().await;
-    };
-    let connector = service_fn(move |address| {
-        let dialling = dial.dial(address);
-        async move { dialling.await.map(TokioIo::new) }
+/// Connects to an endpoint.
+pub(super) async fn connect(endpoint: &Endpoint, route: Route) -> Result<Channel, Error> {
+    let Route { dial, tls } = route;
+    let connector = service_fn(move |address: Uri| {
+        let (dial, tls) = (dial.clone(), tls.clone());
+        async move {
+            let plain: Box<dyn Io> = match dial {
+                Some(dial) => dial.dial(address.clone()).await?,
+                None => Box::new(over_tcp(&address).await?),
+            };
+            let io: Box<dyn Io> = match tls {
+                None => plain,
+                Some(tls) => {
+                    let host = address.host().unwrap_or_default();
+                    let secured = tls.connect(host, plain).await;
+                    Box::new(secured.map_err(io::Error::other)?)
+                }
+            };
+            Ok::<_, io::Error>(TokioIo::new(io))
+        }
     });
     endpoint.connect_with_connector(connector).await
+}
+
+async fn over_tcp(address: &Uri) -> io::Result<TcpStream> {
+    let host = address.host().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let stream = TcpStream::connect((host, address.port_u16().unwrap_or_default())).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }

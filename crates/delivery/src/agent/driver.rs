@@ -12,9 +12,9 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::AgentStatus;
 use super::connection::{Connection, DialError, fetch};
 use super::dial::Controls;
+use super::{AgentStatus, whole};
 use crate::candidate::{Candidate, Installer, Outcome};
 use crate::disk::{Export, InstanceDisk};
 use crate::keeper::{Keeper, Written};
@@ -28,8 +28,8 @@ pub(super) struct Driver<I> {
     /// Which endpoint is connected, or is tried next.
     endpoint: usize,
     link: Link,
-    /// Whether it was logged that no control plane can be reached.
-    unreachable: bool,
+    /// Why no control plane could be reached, as it was logged last.
+    unreachable: Option<String>,
     disk: Option<Arc<InstanceDisk>>,
     keeper: Option<Keeper>,
     written: watch::Receiver<Written>,
@@ -82,7 +82,7 @@ impl<I: Installer> Driver<I> {
             controls,
             endpoint: 0,
             link,
-            unreachable: false,
+            unreachable: None,
             disk,
             keeper,
             written,
@@ -147,22 +147,26 @@ impl<I: Installer> Driver<I> {
                 tracing::debug!(address, "dials the control plane");
                 self.link = Link::Dialling(Box::pin(Connection::open(
                     endpoint.clone(),
-                    self.controls.dial.clone(),
+                    self.controls.clone(),
                 )));
                 None
             }
             LinkEvent::Dialled(Ok(connection)) => {
                 self.link = Link::Open(connection);
-                self.unreachable = false;
+                self.unreachable = None;
                 Some(Event::Connected)
             }
             LinkEvent::Dialled(Err(error)) => {
-                // Once, and not every few seconds for as long as an outage lasts.
-                if !self.unreachable {
-                    let cause = std::error::Error::source(&error).map(ToString::to_string);
-                    tracing::warn!(address = self.address(), %error, cause, "cannot reach the control plane; what is effective serves on");
+                // Once for each reason, and not every few seconds for as long as an outage lasts.
+                let why = whole(&error);
+                if self.unreachable.as_ref() != Some(&why) {
+                    tracing::warn!(
+                        address = self.address(),
+                        why,
+                        "cannot reach the control plane; what is effective serves on"
+                    );
                 }
-                self.unreachable = true;
+                self.unreachable = Some(why);
                 Some(Event::Lost)
             }
             LinkEvent::Stream(event) => {

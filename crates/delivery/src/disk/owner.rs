@@ -96,7 +96,8 @@ fn new_instance(now: Timestamp, random: &mut Random) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid()
 }
 
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes a file for this user alone, whole or not at all.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     make_way(path)?;
     let temporary = path.with_extension("new");
     let mut file = OpenOptions::new()

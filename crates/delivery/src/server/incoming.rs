@@ -1,90 +1,180 @@
 //! Accepting connections: bounded, and not ended by an error.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use ferryway_runtime::{Stop, Tasks};
+use ferryway_runtime::Tasks;
+use ferryway_tls::{Accepted, Acceptor, Certificate, HandshakeError};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Sleep, sleep};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::Connected;
+
+use crate::agent::Io;
 
 /// A connection, and its place among those that may be open.
-#[derive(Debug)]
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Io>,
+    origin: Origin,
+    /// When it ends, whatever is said on it: who shows no certificate comes for one, and goes.
+    until: Option<Pin<Box<Sleep>>>,
     _permit: OwnedSemaphorePermit,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    pub(super) address: SocketAddr,
+    /// What it has shown, its chain verified.
+    pub(super) certificate: Option<Arc<Certificate>>,
 }
 
 /// How long accepting rests after an error such as "too many open files": trying again at once
 /// would only burn a core.
 const REST: Duration = Duration::from_millis(100);
+/// How long a connection may live on a port with TLS whose client shows no certificate.
+const ANONYMOUS_MAX: Duration = Duration::from_secs(30);
 
 /// Accepts connections until the tasks are stopped; at most `open_max` are open at one time, and
-/// others wait in the kernel.
+/// others wait in the kernel. With an acceptor they speak TLS.
 pub(super) fn accept(
     listener: TcpListener,
+    acceptor: Option<Acceptor>,
     open_max: usize,
     tasks: &Tasks,
 ) -> ReceiverStream<io::Result<Connection>> {
     let (accepted, incoming) = mpsc::channel(1);
-    tasks.spawn("accept", move |stop| {
-        run(listener, open_max, accepted, stop)
+    let handshakes = tasks.clone();
+    tasks.spawn("accept", move |stop| async move {
+        let accepting = accept_all(&listener, acceptor, open_max, &accepted, &handshakes);
+        tokio::select! {
+            biased;
+            () = accepting => {}
+            () = stop.requested() => {}
+        }
     });
     ReceiverStream::new(incoming)
 }
 
-async fn run(
-    listener: TcpListener,
+/// Ends when nobody takes connections any more.
+async fn accept_all(
+    listener: &TcpListener,
+    acceptor: Option<Acceptor>,
     open_max: usize,
-    accepted: mpsc::Sender<io::Result<Connection>>,
-    stop: Stop,
+    accepted: &mpsc::Sender<io::Result<Connection>>,
+    handshakes: &Tasks,
 ) {
     let permits = Arc::new(Semaphore::new(open_max.min(Semaphore::MAX_PERMITS)));
-    let accept_all = async {
-        // Ends when nobody takes connections any more; the semaphore is never closed.
-        while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
-            let connection = Connection {
-                stream: accept_one(&listener).await,
-                _permit: permit,
-            };
+    // The semaphore is never closed.
+    while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
+        let (stream, address) = accept_one(listener).await;
+        let Some(acceptor) = acceptor.clone() else {
+            let connection = Connection::plain(stream, address, permit);
             if accepted.send(Ok(connection)).await.is_err() {
                 return;
             }
+            continue;
+        };
+        if accepted.is_closed() {
+            return;
         }
-    };
-    tokio::select! {
-        biased;
-        () = accept_all => {}
-        () = stop.requested() => {}
+        // A task for each: a client that is slow, or says nothing, keeps nobody waiting.
+        let accepted = accepted.clone();
+        handshakes.spawn("handshake", move |stop| async move {
+            tokio::select! {
+                biased;
+                () = shake(&acceptor, stream, address, permit, &accepted) => {}
+                () = stop.requested() => {}
+            }
+        });
     }
 }
 
-async fn accept_one(listener: &TcpListener) -> TcpStream {
+async fn shake(
+    acceptor: &Acceptor,
+    stream: TcpStream,
+    address: SocketAddr,
+    permit: OwnedSemaphorePermit,
+    accepted: &mpsc::Sender<io::Result<Connection>>,
+) {
+    match acceptor.accept(stream).await {
+        Ok(secured) => {
+            let connection = Connection::secured(secured, address, permit);
+            // Nobody takes connections any more.
+            let _ = accepted.send(Ok(connection)).await;
+        }
+        // Somebody knocked, a health check say.
+        Err(error @ (HandshakeError::Io(_) | HandshakeError::TimedOut(_))) => {
+            tracing::debug!(%address, %error, "no TLS connection came about on the delivery port");
+        }
+        Err(error @ (HandshakeError::Refused(_) | HandshakeError::ByPeer(_))) => {
+            tracing::warn!(%address, %error, "no TLS connection came about on the delivery port");
+        }
+    }
+}
+
+impl Connection {
+    fn plain(stream: TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) -> Self {
+        Self {
+            stream: Box::new(stream),
+            origin: Origin {
+                address,
+                certificate: None,
+            },
+            until: None,
+            _permit: permit,
+        }
+    }
+
+    fn secured(
+        secured: Accepted<TcpStream>,
+        address: SocketAddr,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        let Accepted {
+            stream,
+            certificate,
+        } = secured;
+        let until = certificate.is_none();
+        Self {
+            stream: Box::new(stream),
+            origin: Origin {
+                address,
+                certificate: certificate.map(Arc::new),
+            },
+            until: until.then(|| Box::pin(sleep(ANONYMOUS_MAX))),
+            _permit: permit,
+        }
+    }
+}
+
+async fn accept_one(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, address)) => {
                 // A socket that refuses it is closed already; reading from it will say so.
                 let _ = stream.set_nodelay(true);
-                return stream;
+                return (stream, address);
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a delivery connection");
-                tokio::time::sleep(REST).await;
+                sleep(REST).await;
             }
         }
     }
 }
 
 impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = Origin;
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+    fn connect_info(&self) -> Origin {
+        self.origin.clone()
     }
 }
 
@@ -94,6 +184,12 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Some(until) = &mut self.until
+            && until.as_mut().poll(cx).is_ready()
+        {
+            let why = "a connection without a certificate is not for staying";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, why)));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }

@@ -7,17 +7,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use ferryway_proto::FetchRequest;
 use ferryway_proto::limits::MESSAGE_BYTES_MAX;
 use ferryway_proto::wire;
+use ferryway_proto::{EnrollRequest, FetchRequest};
+use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service};
-use tonic::server::{Grpc, NamedService, ServerStreamingService, StreamingService};
+use tonic::server::{Grpc, NamedService, ServerStreamingService, StreamingService, UnaryService};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::codec::ReadyCodec;
+use super::incoming::Origin;
 use super::{Beside, Presence, Shared, Source, fetch, stream};
 
 /// The service.
@@ -31,6 +33,8 @@ type Outgoing = ReceiverStream<Result<Bytes, Status>>;
 
 /// `rpc Deliver`.
 struct Deliver<S, P>(Arc<Shared<S, P>>);
+/// `rpc Enroll`.
+struct Enroll<S, P>(Arc<Shared<S, P>>);
 /// `rpc Fetch`.
 struct Fetch<S, P>(Arc<Shared<S, P>>);
 
@@ -72,12 +76,11 @@ impl<S: Source, P: Presence> Service<http::Request<Body>> for Rpc<S, P> {
                     .max_decoding_message_size(MESSAGE_BYTES_MAX);
                 Ok(grpc.server_streaming(Fetch(shared), request).await)
             }),
-            "/ferryway.delivery.v1.Delivery/Enroll" => {
-                let status = Status::unimplemented(
-                    "enrolment needs a delivery port with TLS, which this build has not",
-                );
-                Box::pin(async move { Ok(status.into_http()) })
-            }
+            "/ferryway.delivery.v1.Delivery/Enroll" => Box::pin(async move {
+                let mut grpc = Grpc::new(ReadyCodec::<wire::EnrollRequest>::new())
+                    .max_decoding_message_size(MESSAGE_BYTES_MAX);
+                Ok(grpc.unary(Enroll(shared), request).await)
+            }),
             path => {
                 let is_ours = path.starts_with("/ferryway.delivery.v1.Delivery/");
                 if let Some(beside) = self.beside.as_ref().filter(|_| !is_ours) {
@@ -99,12 +102,15 @@ impl<S: Source, P: Presence> StreamingService<wire::AgentMessage> for Deliver<S,
     fn call(&mut self, request: Request<Streaming<wire::AgentMessage>>) -> Self::Future {
         let shared = Arc::clone(&self.0);
         Box::pin(async move {
-            let address = request.remote_addr();
+            let origin = request.extensions().get::<Origin>().cloned();
+            let address = origin.as_ref().map(|origin| origin.address);
+            let address = address.or_else(|| request.remote_addr());
+            let shown = origin.and_then(|origin| origin.certificate);
             let incoming = request.into_inner();
             let (outgoing, messages) = mpsc::channel(1);
             let tasks = shared.tasks.clone();
             tasks.spawn("stream", move |stop| {
-                stream::run(shared, incoming, outgoing, address, stop)
+                stream::run(shared, incoming, outgoing, (address, shown), stop)
             });
             Ok(Response::new(ReceiverStream::new(messages)))
         })
@@ -119,6 +125,7 @@ impl<S: Source, P: Presence> ServerStreamingService<wire::FetchRequest> for Fetc
     fn call(&mut self, request: Request<wire::FetchRequest>) -> Self::Future {
         let shared = Arc::clone(&self.0);
         Box::pin(async move {
+            let origin = request.extensions().get::<Origin>().cloned();
             let FetchRequest { session, digests } =
                 request
                     .into_inner()
@@ -126,6 +133,15 @@ impl<S: Source, P: Presence> ServerStreamingService<wire::FetchRequest> for Fetc
                     .map_err(|error: ferryway_proto::DecodeError| {
                         Status::invalid_argument(format!("fetch_request.{error}"))
                     })?;
+            // A session's name is no secret: on a guarded port the certificate has to fit too.
+            let shown = origin.and_then(|origin| origin.certificate);
+            if shared.guard.is_some() {
+                let shown = shown.as_ref().and_then(|shown| shown.instance.as_ref());
+                let whose = shared.sessions.instance_of(session);
+                if shown.is_none_or(|name| Some(name.instance) != whose) {
+                    return Err(Status::permission_denied("no such session"));
+                }
+            }
             let group = shared.sessions.group_of(session);
             let group = group.ok_or_else(|| Status::permission_denied("no such session"))?;
             let (outgoing, chunks) = mpsc::channel(1);
@@ -134,6 +150,34 @@ impl<S: Source, P: Presence> ServerStreamingService<wire::FetchRequest> for Fetc
                 fetch::run(shared, group, digests, outgoing, stop)
             });
             Ok(Response::new(ReceiverStream::new(chunks)))
+        })
+    }
+}
+
+impl<S: Source, P: Presence> UnaryService<wire::EnrollRequest> for Enroll<S, P> {
+    type Response = Bytes;
+    type Future = BoxFuture<Response<Bytes>, Status>;
+
+    fn call(&mut self, request: Request<wire::EnrollRequest>) -> Self::Future {
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move {
+            let Some(guard) = &shared.guard else {
+                return Err(Status::unimplemented(
+                    "there is no enrolment on a delivery port without TLS (--dev); leave the join \
+                     token out",
+                ));
+            };
+            let origin = request.extensions().get::<Origin>().cloned();
+            let from = origin
+                .as_ref()
+                .map(|origin| origin.address.ip().to_string());
+            let from = from.unwrap_or_else(|| "unknown".to_owned());
+            let shown = origin.and_then(|origin| origin.certificate);
+            let asked = EnrollRequest::try_from(request.into_inner())
+                .map_err(|error| Status::invalid_argument(format!("enroll_request.{error}")))?;
+            let reply = guard.enroll(shown.as_deref(), asked, from).await?;
+            let reply = wire::EnrollReply::from(reply).encode_to_vec();
+            Ok(Response::new(Bytes::from(reply)))
         })
     }
 }

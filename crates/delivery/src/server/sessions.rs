@@ -20,7 +20,8 @@ pub(super) struct Sessions {
 #[derive(Default)]
 struct Open {
     by_instance: HashMap<Uuid, Stream>,
-    groups: HashMap<Uuid, Name>,
+    /// Whose each stream is, and of which group.
+    by_session: HashMap<Uuid, (Uuid, Name)>,
 }
 
 struct Stream {
@@ -75,9 +76,10 @@ impl Sessions {
             _replaced,
         };
         if let Some(old) = open.by_instance.insert(peer.instance, stream) {
-            open.groups.remove(&old.session);
+            open.by_session.remove(&old.session);
         }
-        open.groups.insert(peer.session, peer.group.clone());
+        open.by_session
+            .insert(peer.session, (peer.instance, peer.group.clone()));
         drop(open);
         Ok(Place {
             sessions: self.clone(),
@@ -89,7 +91,15 @@ impl Sessions {
 
     /// The group of an open stream.
     pub(super) fn group_of(&self, session: Uuid) -> Option<Name> {
-        self.lock().groups.get(&session).cloned()
+        let open = self.lock();
+        let (_, group) = open.by_session.get(&session)?;
+        Some(group.clone())
+    }
+
+    /// The instance of an open stream.
+    pub(super) fn instance_of(&self, session: Uuid) -> Option<Uuid> {
+        let open = self.lock();
+        open.by_session.get(&session).map(|(instance, _)| *instance)
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -100,7 +110,7 @@ impl Sessions {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.sessions.lock();
-        open.groups.remove(&self.session);
+        open.by_session.remove(&self.session);
         let ours = open.by_instance.get(&self.instance);
         if ours.is_some_and(|stream| stream.session == self.session) {
             open.by_instance.remove(&self.instance);

@@ -9,16 +9,19 @@ use ferryway_proto::{
     AgentMessage, ControlMessage, GoAway, Hello, PROTOCOL, Reconcile, Resume, Retry, Welcome, wire,
 };
 use ferryway_runtime::Stop;
+use ferryway_tls::Certificate;
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout};
 use tonic::{Status, Streaming};
 
-use super::sessions::Place;
+use super::sessions::{NoPlace, Place};
 use super::{Peer, Presence, Shared, Source};
 use crate::feed::{Cursor, Feed, Read, encode};
 use crate::limits::{RETRY_AFTER, SILENT_HEARTBEATS};
 
 type Incoming = Streaming<wire::AgentMessage>;
+/// Where a stream comes from, and the certificate shown there.
+type Shown = (Option<SocketAddr>, Option<Arc<Certificate>>);
 type Outgoing = Sender<Result<Bytes, Status>>;
 
 /// How long a stream may be open without a hello.
@@ -31,13 +34,13 @@ pub(super) async fn run<S: Source, P: Presence>(
     shared: Arc<Shared<S, P>>,
     mut incoming: Incoming,
     outgoing: Outgoing,
-    address: Option<SocketAddr>,
+    from: Shown,
     stop: Stop,
 ) {
     let greeted = tokio::select! {
         biased;
         () = stop.requested() => return,
-        greeted = greet(&shared, &mut incoming, address) => greeted,
+        greeted = greet(&shared, &mut incoming, from) => greeted,
     };
     let (stream, welcome) = match greeted {
         Ok(greeted) => greeted,
@@ -89,9 +92,19 @@ impl<P: Presence> Drop for Present<P> {
 async fn greet<S: Source, P: Presence>(
     shared: &Arc<Shared<S, P>>,
     incoming: &mut Incoming,
-    address: Option<SocketAddr>,
+    (address, shown): Shown,
 ) -> Result<(Stream<S, P>, Welcome), Refused> {
     let hello = hello(incoming).await.map_err(Refused::Status)?;
+    if let Some(guard) = &shared.guard {
+        let admitted = guard.admit(shown.as_deref(), &hello.group, hello.instance);
+        admitted.map_err(|status| {
+            tracing::warn!(
+                group = %hello.group, instance = %hello.instance, host = hello.hostname, ?address,
+                why = status.message(), "an instance is refused"
+            );
+            Refused::Status(status)
+        })?;
+    }
     let session = shared.new_session();
     let welcome = |resume| Welcome {
         protocol: PROTOCOL,
@@ -119,10 +132,13 @@ async fn greet<S: Source, P: Presence>(
         group,
         address,
     };
-    let place = shared
-        .sessions
-        .enter(&peer)
-        .map_err(|error| retry(error.to_string()))?;
+    let place = shared.sessions.enter(&peer).map_err(|error| {
+        if error == NoPlace::Older {
+            tracing::warn!(group = %peer.group, instance = %peer.instance, host = hello.hostname, ?address, "an earlier start of an instance that is connected is turned away; its data folder is in use twice");
+            shared.presence.contested(&peer);
+        }
+        retry(error.to_string())
+    })?;
     shared.presence.connected(&peer, &hello);
     let stream = Stream {
         shared: Arc::clone(shared),

@@ -1,5 +1,6 @@
 //! The server against clients that are no instances.
 
+mod guard;
 mod hostile;
 
 use std::time::Duration;

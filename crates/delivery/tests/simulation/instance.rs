@@ -87,6 +87,7 @@ impl Instance {
             .note("starts", host, format!("from {:?}", opened.source));
         let settings = AgentSettings {
             controls,
+            credentials: None,
             group: group.clone(),
             build: "simulated".to_owned(),
             hostname: host.to_string(),

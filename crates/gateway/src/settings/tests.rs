@@ -89,9 +89,34 @@ fn what_is_missing() {
 }
 
 #[test]
-fn what_has_no_function_yet() {
-    check("--join-token t", Err("no enrolment yet"));
-    check("--control https://127.0.0.1:7943", Err("asks for TLS"));
+fn control_planes_with_tls() {
+    let id = "01890a5dac96774bbcceb302099a8057";
+    let token = format!("fwj1.{id}.{0}.{0}", "A".repeat(43));
+    let tls = "--control https://a.example:7943,https://10.0.0.1:7943 --group test --data-dir d";
+    read(tls, &[], Ok("join_token: None"));
+    read(
+        &format!("{tls} --join-token {token}"),
+        &[],
+        Ok("join_token: Some(JoinToken"),
+    );
+    read(
+        &format!("{tls} --join-token t"),
+        &[],
+        Err("--join-token is no join token"),
+    );
+    check(
+        &format!("--join-token {token}"),
+        Err("--join-token is for control planes with TLS"),
+    );
+    check(
+        "--control https://10.0.0.1:7943",
+        Err("must be of one sort"),
+    );
+    read(
+        &format!("--static v.yaml --join-token {token}"),
+        &[],
+        Err("leave --join-token out"),
+    );
 }
 
 #[test]
@@ -112,7 +137,6 @@ fn a_file_instead_of_a_control_plane() {
     file("--group A", Err("--group \"A\""));
     let environment = [("FERRYWAY_CONTROL", "http://127.0.0.1:1")];
     read("--static v.yaml", &environment, Err("leave --control out"));
-    check("--join-token t --static v.yaml", Err("no enrolment yet"));
 }
 
 #[test]
@@ -122,7 +146,7 @@ fn what_is_wrong() {
         &[],
         Err("--group \"A\""),
     );
-    check("--control 127.0.0.1:7943", Err("write http://HOST:PORT"));
+    check("--control 127.0.0.1:7943", Err("write https://HOST:PORT"));
     check(
         "--control http://127.0.0.1:7943/x",
         Err("goes on after the port"),

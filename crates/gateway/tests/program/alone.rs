@@ -36,10 +36,13 @@ fn check_validates_and_starts_nothing() {
 }
 
 #[test]
-fn what_this_build_cannot_do_is_refused() {
+fn what_it_cannot_join_with_is_refused() {
     let setup = Setup::new();
     setup.refuses(&["--join-token", "t"], "--join-token");
-    setup.refuses(&["--control", "https://127.0.0.1:7943"], "--control");
+    setup.refuses(
+        &["--control", "https://127.0.0.1:7943"],
+        "start it with --join-token TOKEN",
+    );
 }
 
 #[test]

@@ -27,6 +27,7 @@ const PATTERNS: &[(&str, &str)] = &[
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", "[time]"),
     ("blake3:[0-9a-f]{12,64}", "[digest]"),
     ("fw_[A-Za-z0-9_-]{20,}", "[secret]"),
+    (r"fwj1\.[A-Za-z0-9_.-]{20,}", "[secret]"),
     (r"  \d+(\.\d+)? ?m?s\b", "  [took]"),
     (r#"(took"?: "?)\d+(\.\d+)? ?m?s\b"#, "${1}[took]"),
     (r"127\.0\.0\.1:\d{4,5}", "[address]"),

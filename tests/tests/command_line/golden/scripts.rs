@@ -148,6 +148,12 @@ scripts! {
         token list --token fw_this-is-no-token-of-anybody
         token delete {token} --yes
         token delete 01973000-0000-7000-8000-000000000000 --yes
+        token list-join --group test
+        token create-join --group test --expires-in 1h
+        token create-join --group none
+        token list-join --group test
+        token delete-join {join} --group test --yes
+        token delete-join 01973000-0000-7000-8000-000000000000 --group test --yes
     "
     contexts: "
         context list

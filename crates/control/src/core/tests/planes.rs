@@ -1,6 +1,7 @@
 //! Several control planes over one store, in one process: what holds on one holds on all.
 
 mod conflicts;
+pub(super) mod identities;
 mod linked;
 mod sweeps;
 

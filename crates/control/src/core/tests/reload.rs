@@ -3,7 +3,9 @@
 use ferryway_model::Revision;
 use ferryway_store::{Key as StoreKey, Txn};
 
+use super::planes::identities::{join, join_token};
 use super::*;
+use crate::core::records::AuthorityKeyRecord;
 
 on_each_engine!([
     memory_that_fell_behind_catches_up,
@@ -45,6 +47,9 @@ fn known(core: &Core) -> Vec<String> {
         lines.extend(memory.operations.keys().map(|id| format!("operation {id}")));
         lines.extend(memory.audit.keys().map(|id| format!("audit {id}")));
         lines.extend(memory.tokens.keys().map(|id| format!("token {id}")));
+        lines.extend(memory.join_tokens.iter().map(|it| format!("{it:?}")));
+        lines.extend(memory.identities.iter().map(|it| format!("{it:?}")));
+        lines.push(format!("{:?}", memory.authority));
         let ran = memory.history.iter();
         lines.extend(ran.map(|(place, all)| format!("{place:?} {}", all.len())));
         lines
@@ -87,12 +92,29 @@ async fn much_happens(house: &House) {
     let other = house.change(&publish("b", "1", &["production"])).await;
     other.expect("is published");
     house.group("new").await.expect("is made");
+    let unused = house
+        .core
+        .read(|memory| memory.join_tokens.keys().next().copied());
+    let unused = unused.expect("was made before");
+    let token = join_token(house, true).await;
+    let joined = join(house, token, Uuid::now_v7()).await;
+    joined.expect("is let in");
+    let record = AuthorityKeyRecord {
+        certificate: "a".to_owned(),
+        sealed_key: String::new(),
+    };
+    let kept = house.core.first_authority(record).await;
+    kept.expect("is kept");
     let (core, anything) = (&house.core, IfMatch::Anything);
     let gone = core
         .delete_group(&actor(), &named("to-go"), &anything)
         .await;
     gone.expect("is deleted");
     let gone = core.delete_hub(&actor(), &named("to-go"), &anything).await;
+    gone.expect("is deleted");
+    let gone = core
+        .delete_join_token(&actor(), &named("test"), unused)
+        .await;
     gone.expect("is deleted");
     house.core.retain().await;
 }
@@ -103,6 +125,7 @@ async fn memory_that_fell_behind_catches_up(on: Engine) {
     both.expect("is published");
     house.group("to-go").await.expect("is made");
     house.hub("to-go", "/to-go").await;
+    join_token(&house, false).await;
     let late = left_behind(&house).await;
     assert_eq!(known(&late.core), known(&house.core));
     much_happens(&house).await;
@@ -126,6 +149,7 @@ async fn one_that_was_told_to_list_follows_on_and_writes(on: Engine) {
     both.expect("is published");
     house.group("to-go").await.expect("is made");
     house.hub("to-go", "/to-go").await;
+    join_token(&house, false).await;
     let late = left_behind(&house).await;
     let before = late.core.read(|memory| memory.revision);
     let store = &late.core.0.store;

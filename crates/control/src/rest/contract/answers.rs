@@ -44,7 +44,7 @@ const CONDITIONAL: &[&str] = &[
 const MAKING: &[&str] = &["put_group", "put_registry", "put_service"];
 
 /// Every status that an error can have.
-const ERRORS: &[u16] = &[400, 401, 403, 404, 409, 412, 413, 415, 422, 500, 503];
+const ERRORS: &[u16] = &[400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 500, 503];
 
 /// One answer for each status of an error, with all codes that it can have.
 pub(super) fn components() -> Value {
@@ -69,7 +69,7 @@ pub(super) fn components() -> Value {
         });
         let header = match status {
             401 => Some(("WWW-Authenticate", json!({"type": "string"}))),
-            503 => Some(("Retry-After", json!({"type": "integer", "minimum": 0}))),
+            429 | 503 => Some(("Retry-After", json!({"type": "integer", "minimum": 0}))),
             _ => None,
         };
         if let Some((name, schema)) = header {
@@ -154,7 +154,7 @@ fn errors(id: &str, path: &str, method: &str, operation: &Value) -> Vec<u16> {
             errors.extend(statuses);
         }
     };
-    add(&[401, 403], !is_open);
+    add(&[401, 403, 429], !is_open);
     add(&[404], path.contains('{'));
     // A call that repeats one whose resource is gone by now.
     add(&[404], method == "post" || id == "compare");

@@ -18,6 +18,10 @@ const BODIES: &[(&str, &[&str])] = &[
         &["revision", "root", "instances", "created_at", "updated_at"],
     ),
     ("TokenBody", &["id", "created_at", "created_by"]),
+    (
+        "JoinTokenBody",
+        &["id", "created_at", "created_by", "uses", "used_by"],
+    ),
     ("PublishBody", &[]),
     ("SyncServiceBody", &[]),
     ("SyncGroupBody", &[]),

@@ -15,6 +15,9 @@ use super::*;
 const ALL: &[(&str, &[&str])] = &[
     ("/api/v1/apply", &["post"]),
     ("/api/v1/audit", &["get"]),
+    ("/api/v1/authority", &["get"]),
+    ("/api/v1/authority/rotate", &["post"]),
+    ("/api/v1/authority/{fingerprint}", &["delete"]),
     ("/api/v1/compare", &["get"]),
     ("/api/v1/gateway-groups", &["get", "post"]),
     (
@@ -26,6 +29,14 @@ const ALL: &[(&str, &[&str])] = &[
     (
         "/api/v1/gateway-groups/{group}/instances/{id}",
         &["delete", "get"],
+    ),
+    (
+        "/api/v1/gateway-groups/{group}/join-tokens",
+        &["get", "post"],
+    ),
+    (
+        "/api/v1/gateway-groups/{group}/join-tokens/{id}",
+        &["delete"],
     ),
     ("/api/v1/gateway-groups/{group}/registries", &["get"]),
     (
@@ -134,7 +145,14 @@ async fn the_document_names_every_route() {
                 let has_place = answer["headers"]["Location"].is_object();
                 assert_eq!(has_place, ["201", "202"].contains(&status.as_str()), "{id}");
             }
-            let says_all = ["confirm_shrink", "pause", "resume", "abort"].contains(&id);
+            let says_all = [
+                "confirm_shrink",
+                "pause",
+                "resume",
+                "abort",
+                "rotate_authority",
+            ]
+            .contains(&id);
             let has_body = ["post", "put", "patch"].contains(&method.as_str()) && !says_all;
             assert_eq!(operation["requestBody"].is_object(), has_body, "{id}");
         }

@@ -329,12 +329,15 @@ async fn unknown_parameters_are_refused_everywhere() {
     let puppet = delivery::Puppet::joins(&api);
     let token = json!({"name": "a", "scope": "read"});
     let token = api.check("POST /tokens", token, "201").await;
+    let join = "POST /gateway-groups/test/join-tokens";
+    let join = api.check(join, json!({}), "201").await;
     let operation = api.get("/operations").await.json()["items"][0]["operation"].clone();
     let document = api.get("/openapi.json").await.json();
     let mut asked = 0;
     for (path, item) in document["paths"].as_object().expect("has paths") {
         let id = match path {
             path if path.contains("/instances/") => puppet.id(),
+            path if path.contains("/join-tokens/") => join["id"].as_str().unwrap().to_owned(),
             path if path.contains("/tokens/") => token["id"].as_str().unwrap().to_owned(),
             _ => operation.as_str().unwrap().to_owned(),
         };
@@ -344,6 +347,10 @@ async fn unknown_parameters_are_refused_everywhere() {
             .replace("{registry}", "dns")
             .replace("{version}", "1.0.0")
             .replace("{code}", "stale")
+            .replace(
+                "{fingerprint}",
+                &api.identity.fingerprint().unwrap().to_string(),
+            )
             .replace("{id}", &id);
         let there = match there.strip_prefix("/api/v1") {
             Some(below) => below.to_owned(),

@@ -327,6 +327,7 @@ impl Instance {
         });
         let settings = AgentSettings {
             controls,
+            credentials: None,
             group: name("test"),
             build: "test".to_owned(),
             hostname: "localhost".to_owned(),

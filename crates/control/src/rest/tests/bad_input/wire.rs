@@ -239,7 +239,8 @@ async fn framing() {
         .expect("a port is free");
     let address = listener.local_addr().expect("has an address");
     let tasks = Tasks::new("socket");
-    serve(listener, api.core.clone(), Access::Dev, &tasks);
+    let state = (api.core.clone(), api.identity.clone());
+    serve(listener, state, Access::Dev, None, &tasks);
 
     let head = format!(
         "POST /api/v1/gateway-groups HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n"

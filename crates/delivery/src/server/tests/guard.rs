@@ -1,0 +1,388 @@
+//! A guarded port against certificates that are not what they should be.
+
+use ferryway_proto::{EnrollReply, EnrollRequest};
+use ferryway_tls::{
+    Acceptor, Authority, Certificate, CertificateRequest, Connector, InstanceKey, InstanceName,
+    Now, TrustDomain, Validity,
+};
+use hyper_util::rt::TokioIo;
+use jiff::{SignedDuration, Timestamp};
+use tokio::net::TcpStream;
+use tonic::transport::Endpoint;
+use tower::service_fn;
+
+use super::*;
+use crate::server::{Enrolling, Guard, NotEnrolled, Registrar};
+
+/// Knows every instance but the one of this number, and gives certificates to who shows `token`.
+struct Register {
+    authority: Arc<Authority>,
+    deleted: Uuid,
+}
+
+impl Register {
+    fn issue(&self, request: &EnrollRequest) -> Result<EnrollReply, NotEnrolled> {
+        let asked = CertificateRequest::read(&request.certificate_request)
+            .map_err(|error| NotEnrolled::Refused(error.to_string()))?;
+        let name = instance(request.group.as_str(), request.instance);
+        let chain = issue_to(&self.authority, &name, &asked, now());
+        Ok(EnrollReply {
+            chain: chain.into_iter().map(Bytes::from).collect(),
+            authorities: vec![self.authority.anchor().to_vec().into()],
+        })
+    }
+}
+
+impl Registrar for Register {
+    fn now(&self) -> Timestamp {
+        now()
+    }
+
+    fn knows(&self, name: &InstanceName, _certificate: &Certificate) -> Result<(), String> {
+        if name.instance == self.deleted {
+            return Err("the instance was deleted".to_owned());
+        }
+        Ok(())
+    }
+
+    fn enroll(&self, request: EnrollRequest, _from: String) -> Enrolling {
+        let reply = match request.token.as_deref() {
+            Some("token") => self.issue(&request),
+            _ => Err(NotEnrolled::Refused("not this token".to_owned())),
+        };
+        Box::pin(async move { reply })
+    }
+
+    fn renew(&self, request: EnrollRequest, _from: String) -> Enrolling {
+        let reply = self.issue(&request);
+        Box::pin(async move { reply })
+    }
+}
+
+fn now() -> Timestamp {
+    "2026-11-24T12:00:00Z".parse().expect("is a time")
+}
+
+fn domain() -> TrustDomain {
+    "ferryway.internal".parse().expect("is a domain")
+}
+
+fn instance(group: &str, instance: Uuid) -> InstanceName {
+    InstanceName {
+        domain: domain(),
+        group: group.to_owned(),
+        instance,
+    }
+}
+
+fn day(now: Timestamp) -> Validity {
+    Validity {
+        now,
+        lifetime: SignedDuration::from_hours(24),
+    }
+}
+
+fn issue_to(
+    authority: &Authority,
+    name: &InstanceName,
+    asked: &CertificateRequest,
+    at: Timestamp,
+) -> Vec<Vec<u8>> {
+    let issued = authority.issue(name, asked, Uuid::now_v7(), day(at));
+    issued.expect("is issued")
+}
+
+/// A guarded port, and the way to it.
+struct Port {
+    authority: Arc<Authority>,
+    address: SocketAddr,
+    key: InstanceKey,
+    tasks: Tasks,
+}
+
+impl Port {
+    async fn open() -> Self {
+        let authority = Authority::make(&domain(), Uuid::from_u128(1), now());
+        let authority = Arc::new(authority.expect("is made"));
+        let clock = Now::new(now);
+        let key = authority
+            .server_key(&domain(), &[], &[], Uuid::from_u128(2), day(now()))
+            .expect("is made");
+        let acceptor = Acceptor::of_instances(key, [authority.anchor()], clock);
+        let guard = Guard {
+            acceptor: acceptor.expect("fits"),
+            registrar: Arc::new(Register {
+                authority: Arc::clone(&authority),
+                deleted: Uuid::from_u128(66),
+            }),
+        };
+        let tasks = Tasks::new("test");
+        let nothing = Arc::new(Nothing(feed()));
+        let (source, presence) = (Arc::clone(&nothing), nothing);
+        let (settings, random) = (ServerSettings::default(), Random::seeded(1));
+        let server = DeliveryServer::guarded(source, presence, settings, guard, random, &tasks);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("is free");
+        let address = listener.local_addr().expect("is bound");
+        tasks.spawn("server", move |stop| async move {
+            server.serve(listener, stop).await.expect("serves");
+        });
+        Self {
+            authority,
+            address,
+            key: InstanceKey::make().expect("is made"),
+            tasks,
+        }
+    }
+
+    /// A certificate of this port's authority, issued so many hours from now.
+    fn chain(&self, name: &InstanceName, hours: i64) -> Vec<Vec<u8>> {
+        let asked = self.key.request().expect("is made");
+        let asked = CertificateRequest::read(&asked).expect("is one");
+        let at = now() + SignedDuration::from_hours(hours);
+        issue_to(&self.authority, name, &asked, at)
+    }
+
+    async fn dial(&self, chain: Option<&[Vec<u8>]>) -> DeliveryClient<Channel> {
+        let clock = Now::new(now);
+        let connector = match chain {
+            None => Connector::pinned(self.authority.fingerprint(), clock),
+            Some(chain) => {
+                Connector::of_instance([self.authority.anchor()], chain, &self.key, clock)
+            }
+        };
+        let (connector, address) = (connector.expect("fits"), self.address);
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("is one");
+        let channel = endpoint
+            .connect_with_connector(service_fn(move |_| {
+                let connector = connector.clone();
+                async move {
+                    let plain = TcpStream::connect(address).await?;
+                    let secured = connector.connect("127.0.0.1", plain).await;
+                    secured.map(TokioIo::new).map_err(io::Error::other)
+                }
+            }))
+            .await;
+        DeliveryClient::new(channel.expect("connects"))
+    }
+
+    /// How a stream ends that says hello as the instance 1 of the group `test`.
+    async fn greet(&self, chain: Option<&[Vec<u8>]>) -> (Code, String) {
+        let rpc = self.dial(chain).await;
+        let mut client = match open_stream(rpc, self.tasks.clone()).await {
+            Ok(client) => client,
+            Err(status) => return (status.code(), status.message().to_owned()),
+        };
+        client.say_hello(hello("test")).await;
+        match client.incoming.message().await {
+            Ok(Some(message)) => match ControlMessage::decode(message).expect("is ours") {
+                ControlMessage::Welcome(_) => (Code::Ok, String::new()),
+                other => panic!("{other:?}"),
+            },
+            Ok(None) => (Code::Ok, "ended".to_owned()),
+            Err(status) => (status.code(), status.message().to_owned()),
+        }
+    }
+
+    async fn enroll(&self, chain: Option<&[Vec<u8>]>, token: Option<&str>) -> (Code, String) {
+        let request = EnrollRequest {
+            token: token.map(ToOwned::to_owned),
+            certificate_request: self.key.request().expect("is made").into(),
+            group: name("test"),
+            instance: Uuid::from_u128(1),
+        };
+        let mut rpc = self.dial(chain).await;
+        match rpc.enroll(wire::EnrollRequest::from(request)).await {
+            Ok(reply) => {
+                let reply = EnrollReply::try_from(reply.into_inner()).expect("is ours");
+                let own = Certificate::read(&reply.chain[0]).expect("is one");
+                (Code::Ok, own.instance.expect("names one").to_string())
+            }
+            Err(status) => (status.code(), status.message().to_owned()),
+        }
+    }
+}
+
+/// A stream, or why there is none: a server may end the connection before it answers.
+async fn open_stream(
+    mut rpc: DeliveryClient<Channel>,
+    tasks: Tasks,
+) -> Result<Client, tonic::Status> {
+    let (outgoing, messages) = mpsc::channel(8);
+    let answer = rpc.deliver(ReceiverStream::new(messages)).await?;
+    Ok(Client {
+        rpc,
+        outgoing,
+        incoming: answer.into_inner(),
+        tasks,
+    })
+}
+
+fn one() -> InstanceName {
+    instance("test", Uuid::from_u128(1))
+}
+
+const HOURS_OF_A_WEEK: i64 = 7 * 24;
+
+#[tokio::test]
+async fn who_is_who_it_says_is_served() {
+    let port = Port::open().await;
+    check(
+        &port.greet(Some(&port.chain(&one(), 0))).await,
+        Code::Ok,
+        "",
+    );
+}
+
+#[tokio::test]
+async fn others_are_not_served_and_told_why() {
+    let port = Port::open().await;
+    let (no, other) = (Code::PermissionDenied, Code::Unauthenticated);
+    check(
+        &port.greet(None).await,
+        other,
+        "none was shown; enrol with a join token",
+    );
+    for (name, hours, code, part) in [
+        (
+            instance("production", Uuid::from_u128(1)),
+            0,
+            no,
+            "is for the gateway group production",
+        ),
+        (
+            instance("test", Uuid::from_u128(2)),
+            0,
+            no,
+            "and the instance says that it is 00000000",
+        ),
+        (
+            one(),
+            -25,
+            other,
+            "expired at 2026-11-24T11:00:00Z, and it is 2026-11-24T12:00:00Z here; renew",
+        ),
+        (
+            one(),
+            -25 - HOURS_OF_A_WEEK,
+            other,
+            "too long ago to renew it",
+        ),
+        (one(), 2, other, "one of the clocks is wrong"),
+    ] {
+        let got = port.greet(Some(&port.chain(&name, hours))).await;
+        check(&got, code, part);
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_instance_is_told_so() {
+    let port = Port::open().await;
+    let deleted = instance("test", Uuid::from_u128(66));
+    let mut rpc = port.dial(Some(&port.chain(&deleted, 0))).await;
+    let request = EnrollRequest {
+        token: None,
+        certificate_request: port.key.request().expect("is made").into(),
+        group: name("test"),
+        instance: Uuid::from_u128(66),
+    };
+    let refused = rpc
+        .enroll(wire::EnrollRequest::from(request))
+        .await
+        .unwrap_err();
+    assert_eq!(refused.message(), "the instance was deleted");
+    let mut client = open_stream(rpc, port.tasks.clone()).await.expect("opens");
+    client
+        .say_hello(Hello {
+            instance: Uuid::from_u128(66),
+            ..hello("test")
+        })
+        .await;
+    check(&client.end().await, Code::PermissionDenied, "was deleted");
+}
+
+#[tokio::test]
+async fn certificates_are_for_tokens_and_for_certificates() {
+    let port = Port::open().await;
+    let name = one().to_string();
+    check(&port.enroll(None, Some("token")).await, Code::Ok, &name);
+    check(
+        &port.enroll(None, Some("other")).await,
+        Code::PermissionDenied,
+        "not this token",
+    );
+    check(
+        &port.enroll(None, None).await,
+        Code::Unauthenticated,
+        "none was shown",
+    );
+    for (hours, code, part) in [
+        (0, Code::Ok, name.as_str()),
+        (-25, Code::Ok, name.as_str()),
+        (-23 - HOURS_OF_A_WEEK, Code::Ok, name.as_str()),
+        (
+            -25 - HOURS_OF_A_WEEK,
+            Code::Unauthenticated,
+            "start the instance with a new join token",
+        ),
+    ] {
+        let chain = port.chain(&one(), hours);
+        check(&port.enroll(Some(&chain), None).await, code, part);
+    }
+    let other = port.chain(&instance("test", Uuid::from_u128(2)), 0);
+    check(
+        &port.enroll(Some(&other), None).await,
+        Code::PermissionDenied,
+        "is for the instance",
+    );
+}
+
+#[tokio::test]
+async fn content_is_for_the_certificate_of_the_stream() {
+    let port = Port::open().await;
+    let rpc = port.dial(Some(&port.chain(&one(), 0))).await;
+    let mut client = open_stream(rpc, port.tasks.clone()).await.expect("opens");
+    client.say_hello(hello("test")).await;
+    let ControlMessage::Welcome(welcome) = client.hear().await else {
+        panic!("a welcome");
+    };
+    let request = || {
+        let digests = vec![Digest::of(b"gone")];
+        wire::FetchRequest::from(FetchRequest {
+            session: welcome.session,
+            digests,
+        })
+    };
+    assert!(client.rpc.fetch(request()).await.is_ok());
+    let stranger = instance("test", Uuid::from_u128(2));
+    for chain in [None, Some(port.chain(&stranger, 0))] {
+        let mut other = port.dial(chain.as_deref()).await;
+        let refused = other.fetch(request()).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied);
+    }
+}
+
+#[tokio::test]
+async fn who_shows_no_certificate_does_not_stay() {
+    let port = Port::open().await;
+    let mut rpc = port.dial(None).await;
+    let (outgoing, messages) = mpsc::channel::<wire::AgentMessage>(1);
+    let answer = rpc
+        .deliver(ReceiverStream::new(messages))
+        .await
+        .expect("opens");
+    let mut incoming = answer.into_inner();
+    // Its hello does not come either; so it is the stream that ends first.
+    tokio::time::pause();
+    assert!(incoming.message().await.is_err());
+    drop(outgoing);
+    let refused = loop {
+        let request = wire::EnrollRequest::default();
+        match rpc.enroll(request).await {
+            Err(status) if status.code() == Code::InvalidArgument => {
+                tokio::time::advance(Duration::from_secs(10)).await;
+            }
+            other => break other,
+        }
+    };
+    assert!(refused.is_err_and(|status| status.code() != Code::InvalidArgument));
+}
