@@ -15,6 +15,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_stream::Stream;
 use tonic::body::Body;
+use tonic::codegen::Service;
 use tonic::transport::server::Connected;
 use uuid::Uuid;
 
@@ -241,21 +243,48 @@ impl<S: Source, P: Presence> DeliveryServer<S, P> {
             .as_ref()
             .map(|guard| guard.acceptor.clone());
         let incoming = incoming::accept(listener, acceptor, connections, &self.shared.tasks);
-        self.serve_accepted(incoming, stop).await
+        self.serve_through(self.service(), incoming, stop).await
     }
 
-    /// As [`Self::serve`], with connections that somebody else accepts, and bounds. On these no
-    /// certificate is seen.
+    /// The service alone, for whoever puts something between it and its connections.
+    pub fn service(
+        &self,
+    ) -> impl Service<
+        http::Request<Body>,
+        Response = http::Response<Body>,
+        Error = Infallible,
+        Future: Send,
+    >
+    + Clone
+    + Send
+    + Sync
+    + 'static
+    + use<S, P> {
+        Rpc::new(Arc::clone(&self.shared), self.beside.clone())
+    }
+
+    /// As [`Self::serve`], with connections that somebody else accepts, and bounds, and with
+    /// [`Self::service`] behind something of the caller's own. On these no certificate is seen.
     ///
     /// # Errors
     /// As [`Self::serve`].
-    pub async fn serve_accepted<C>(
+    pub async fn serve_through<C, V>(
         &self,
+        service: V,
         incoming: impl Stream<Item = io::Result<C>>,
         stop: Stop,
     ) -> Result<(), ServeError>
     where
         C: AsyncRead + AsyncWrite + Connected + Send + Unpin + 'static,
+        V: Service<
+                http::Request<Body>,
+                Response = http::Response<Body>,
+                Error = Infallible,
+                Future: Send,
+            > + Clone
+            + Send
+            + Sync
+            + 'static,
     {
         let served = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))
@@ -264,11 +293,7 @@ impl<S: Source, P: Presence> DeliveryServer<S, P> {
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_concurrent_streams(CONNECTION_STREAMS_MAX)
             .http2_max_header_list_size(HEADER_BYTES_MAX)
-            .serve_with_incoming_shutdown(
-                Rpc::new(Arc::clone(&self.shared), self.beside.clone()),
-                incoming,
-                stop.requested(),
-            );
+            .serve_with_incoming_shutdown(service, incoming, stop.requested());
         let ended = async {
             stop.requested().await;
             self.shared.tasks.stop(GRACE).await;

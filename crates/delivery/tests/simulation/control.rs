@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_stream::wrappers::ReceiverStream;
 
+use crate::careless::{Careless, Way};
 use crate::invariants::Invariants;
 use crate::net::{Host, Port};
 use crate::store::Store;
@@ -50,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) is_content_away: Arc<AtomicBool>,
     /// Transactions take their time to every control plane.
     pub(crate) is_late: Arc<AtomicBool>,
+    /// What control planes say is carried carelessly.
+    pub(crate) is_careless: Arc<AtomicBool>,
 }
 
 struct Plane {
@@ -78,6 +81,12 @@ impl Control {
         });
         let feeds = feeds.collect();
         let server_random = Random::seeded(random.next_u64());
+        let way = Way {
+            is_careless: Arc::clone(&shared.is_careless),
+            host,
+            random: Arc::new(Mutex::new(Random::seeded(random.next_u64()))),
+            trace: shared.trace.clone(),
+        };
         let plane = Arc::new(Plane {
             host,
             shared: shared.clone(),
@@ -94,9 +103,10 @@ impl Control {
         );
         let arriving = ReceiverStream::new(port.listen());
         let serving = Tasks::new(format!("{host}/serving"));
+        let service = Careless::new(server.service(), way);
         serving.spawn("server", move |stop| async move {
             // It ends with its program; nobody is there to be told.
-            let _ = server.serve_accepted(arriving, stop).await;
+            let _ = server.serve_through(service, arriving, stop).await;
         });
         let follower = Arc::clone(&plane);
         let changed = shared.store.watch();
@@ -120,7 +130,9 @@ impl Control {
     /// The store's watch has lost its place: everything is listed again.
     pub(crate) fn start_over(&self) {
         for (group, feed) in &self.plane.feeds {
-            feed.replace_head(self.plane.shared.store.head(group));
+            // A replica that is behind lists what was.
+            let ago = [0, 0, 0, 1, 2][self.plane.draw(5) as usize];
+            feed.replace_head(self.plane.shared.store.former_head(group, ago));
         }
     }
 

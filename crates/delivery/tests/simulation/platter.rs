@@ -13,7 +13,7 @@ use redb::{Database, StorageBackend};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use crate::net::Host;
+use crate::net::{Host, Net};
 
 /// What stays of an instance when its program ends.
 #[derive(Clone)]
@@ -26,6 +26,7 @@ struct Spinning(Arc<Mutex<Image>>);
 struct State {
     host: Host,
     random: Random,
+    net: Net,
     /// Where a loss of power is told.
     dark: mpsc::Sender<Host>,
     /// What the next start finds.
@@ -43,6 +44,7 @@ struct Image {
     /// What the disk held when it went.
     lost: Option<Vec<u8>>,
     random: Random,
+    net: Net,
     dark: mpsc::Sender<Host>,
     host: Host,
 }
@@ -62,7 +64,7 @@ pub(crate) enum Ends {
 }
 
 impl Platter {
-    pub(crate) fn new(host: Host, mut random: Random, dark: mpsc::Sender<Host>) -> Self {
+    pub(crate) fn new(host: Host, mut random: Random, net: &Net, dark: mpsc::Sender<Host>) -> Self {
         let image = Image {
             bytes: Vec::new(),
             synced: Vec::new(),
@@ -71,6 +73,7 @@ impl Platter {
             fuse: None,
             lost: None,
             random: Random::seeded(random.next_u64()),
+            net: net.clone(),
             dark: dark.clone(),
             host,
         };
@@ -78,6 +81,7 @@ impl Platter {
         Self(Arc::new(Mutex::new(State {
             host,
             random,
+            net: net.clone(),
             dark,
             image,
         })))
@@ -101,11 +105,17 @@ impl Platter {
         image.fuse = None;
     }
 
+    /// Whether the power has gone since the program started.
+    pub(crate) fn has_lost_power(&self) -> bool {
+        lock(&self.state().image).lost.is_some()
+    }
+
     /// The program is gone; the next one finds what is left.
     pub(crate) fn end(&self, ends: Ends) {
         let mut state = self.state();
         let bytes = {
             let mut image = lock(&state.image);
+            image.fuse = None;
             match (&image.lost, ends) {
                 (Some(lost), _) => lost.clone(),
                 (None, Ends::Killed) => image.bytes.clone(),
@@ -125,6 +135,7 @@ impl Platter {
             fuse: None,
             lost: None,
             random: Random::seeded(state.random.next_u64()),
+            net: state.net.clone(),
             dark: state.dark.clone(),
             host: state.host,
         };
@@ -177,6 +188,8 @@ impl Image {
                 self.fuse = None;
                 let left = self.after_loss();
                 self.lost.get_or_insert(left);
+                // Whoever ends the program may be busy with others; nobody hears of it from now on.
+                self.net.gone(self.host, true);
                 // There is room: one such message for each machine.
                 let _ = self.dark.try_send(self.host);
             }

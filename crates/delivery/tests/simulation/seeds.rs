@@ -43,11 +43,14 @@ fn check(seed: u64) -> Report {
     let panics = PANICS.take();
     let broken = report.broken.as_ref().or_else(|| panics.first());
     if let Some(why) = broken {
+        let shown = match variable("FERRYWAY_SEED") {
+            Some(_) => report.lines().join("\n"),
+            None => report.tail(),
+        };
         panic!(
-            "{}\n\nseed {seed}: {why}\n\
+            "{shown}\n\nseed {seed}: {why}\n\
              to see all of it: FERRYWAY_SEED={seed} cargo nextest run -p ferryway-delivery \
-             --test simulation --no-capture",
-            report.tail()
+             --test simulation --no-capture"
         );
     }
     report
@@ -122,8 +125,9 @@ fn everything_happens() {
 }
 
 /// What a few seeds have all of.
-const HAPPENS: [&str; 23] = [
+const HAPPENS: [&str; 24] = [
     "ack",
+    "careless",
     "confirm",
     "content-away",
     "converged",

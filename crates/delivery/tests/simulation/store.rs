@@ -184,6 +184,15 @@ impl Store {
         self.lock().published.get(group)?.get(position).cloned()
     }
 
+    /// Whether this is a position of the history as it is now.
+    pub(crate) fn is_in_history(&self, group: &Name, position: &Position) -> bool {
+        let state = self.lock();
+        let is_it = |commit: &Commit| {
+            commit.revision == position.revision && commit.view.root() == position.root
+        };
+        position.epoch == state.epoch && state.histories[group].iter().any(is_it)
+    }
+
     /// Whether the revision says which view it is. With older files put back, it does not.
     pub(crate) fn is_unique(&self, group: &Name, position: &Position) -> bool {
         let state = self.lock();

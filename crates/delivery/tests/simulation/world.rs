@@ -95,11 +95,17 @@ impl World {
             trace: trace.clone(),
             is_content_away: Arc::default(),
             is_late: Arc::default(),
+            is_careless: Arc::default(),
         };
         let (goes_dark, dark) = mpsc::channel(64);
         let instance = |number: usize, random: &mut Random| InstanceMachine {
             group: groups[number % groups.len()].clone(),
-            platter: Platter::new(Host::Instance(number), branch(random), goes_dark.clone()),
+            platter: Platter::new(
+                Host::Instance(number),
+                branch(random),
+                &net,
+                goes_dark.clone(),
+            ),
             running: None,
             dirs: vec![new_dir()],
         };
@@ -146,7 +152,10 @@ impl World {
             tokio::select! {
                 biased;
                 host = self.dark.recv() => {
-                    if let Some(Host::Instance(number)) = host {
+                    // It may have been ended otherwise meanwhile.
+                    if let Some(Host::Instance(number)) = host
+                        && self.instances[number].platter.has_lost_power()
+                    {
                         self.end_instance(number, End::Dark).await;
                     }
                 }
@@ -176,6 +185,7 @@ impl World {
         self.undo(Undo::Weather);
         self.undo(Undo::ContentAway);
         self.undo(Undo::Late);
+        self.undo(Undo::Careless);
         self.net.mend_all();
         for number in 0..self.instances.len() {
             self.undo(Undo::Ill(number));
@@ -254,7 +264,7 @@ impl World {
     }
 
     /// Ends the program of an instance, if one runs there.
-    pub(crate) async fn end_instance(&mut self, number: usize, end: End) {
+    pub(crate) async fn end_instance(&mut self, number: usize, mut end: End) {
         let host = Host::Instance(number);
         let Some(running) = self.instances[number].running.take() else {
             return;
@@ -262,6 +272,11 @@ impl World {
         self.trace.note("ends", host, format!("{end:?}"));
         if end == End::Stopped {
             self.stop(host, &running.tasks()).await;
+        }
+        if self.instances[number].platter.has_lost_power() {
+            end = End::Dark;
+        }
+        if end == End::Stopped {
             self.shared
                 .invariants
                 .ended(host, running.status().effective);
