@@ -4,6 +4,7 @@
 //! that does not; or it is given by files. What is trusted follows the store: several control
 //! planes on one store trust and issue alike.
 
+mod beside;
 mod enrollment;
 mod keeping;
 mod secret_key;

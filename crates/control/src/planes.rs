@@ -5,6 +5,9 @@
 //! - `link`: follows another one, for as long as its record is in the store;
 //! - `wire`: to and from the messages.
 //!
+//! Outside `--dev` each shows the other a certificate of the authority that they share; nobody else may
+//! follow.
+//!
 //! A link that breaks changes nothing by itself: what was known stays, and is said to be old
 //! (`/readyz`, `ferryway_control_peers`), until the link is there again or the other one is gone.
 
@@ -21,6 +24,7 @@ use ferryway_runtime::{Stop, Tasks};
 use uuid::Uuid;
 
 use crate::core::Core;
+use crate::identity::Identity;
 
 pub(crate) use server::service;
 
@@ -33,14 +37,14 @@ const SILENCE_MAX: Duration = Duration::from_secs(4);
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Follows every other control plane that the store knows of, until the tasks are stopped.
-pub(crate) fn follow_others(core: Core, plane: Uuid, tasks: &Tasks) {
+pub(crate) fn follow_others(core: Core, identity: Identity, plane: Uuid, tasks: &Tasks) {
     let links = tasks.child("links");
     tasks.spawn("follow other control planes", move |stop| async move {
-        run(&core, plane, &links, &stop).await;
+        run(&core, &identity, plane, &links, &stop).await;
     });
 }
 
-async fn run(core: &Core, plane: Uuid, tasks: &Tasks, stop: &Stop) {
+async fn run(core: &Core, identity: &Identity, plane: Uuid, tasks: &Tasks, stop: &Stop) {
     let mut links: BTreeMap<Uuid, Tasks> = BTreeMap::new();
     let mut changed = core.planes_changed();
     loop {
@@ -59,9 +63,9 @@ async fn run(core: &Core, plane: Uuid, tasks: &Tasks, stop: &Stop) {
         for (id, other) in others {
             links.entry(id).or_insert_with(|| {
                 let link = tasks.child("link");
-                let (core, url) = (core.clone(), other.record.url);
+                let (state, url) = ((core.clone(), identity.clone()), other.record.url);
                 link.spawn("follow a control plane", move |stop| {
-                    link::run(core, plane, id, url, stop)
+                    link::run(state, plane, id, url, stop)
                 });
                 link
             });

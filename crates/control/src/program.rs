@@ -65,12 +65,10 @@ async fn serve(settings: &Settings) -> Result<(), String> {
         rest::Access::Token(token)
     };
     let guard = identity.guard();
-    // Control planes have no certificates for each other yet: they speak where there is no TLS.
-    let beside = plane_id.filter(|_| guard.is_none());
-    let service = beside.map(|id| planes::service(core.clone(), id, &tasks));
+    let service = plane_id.map(|id| planes::service(core.clone(), id, &tasks));
     core.serve_instances(delivery, guard, service, &tasks);
-    if let Some(id) = beside {
-        planes::follow_others(core.clone(), id, &tasks);
+    if let Some(id) = plane_id {
+        planes::follow_others(core.clone(), identity.clone(), id, &tasks);
     }
     let hangup = signals::hangup().map_err(|error| format!("cannot wait for signals: {error}"))?;
     let tls = settings.api_tls.acceptor(&identity, hangup, &tasks)?;

@@ -1,10 +1,10 @@
 //! What the control plane is started with.
 
+mod names;
 mod store;
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ struct Flags {
     #[command(flatten)]
     etcd: EtcdFlags,
     /// Where other control planes on the same store reach the delivery port of this one; by default
-    /// the address of --delivery.
+    /// the address of --delivery, or where that is 0.0.0.0 the first of --names, or the host's name.
     #[arg(long, value_name = "URL")]
     advertise: Option<String>,
     /// A file with the key that seals what is secret in the store (32 random bytes in base64). By
@@ -196,8 +196,8 @@ impl Flags {
             (StorePlace::Embedded(_), Some(_)) => {
                 return Err("--advertise is where other control planes on the same store reach this one; an embedded store has only one".to_owned());
             }
-            (StorePlace::Etcd(_), advertise) => {
-                Some(advertise.unwrap_or_else(|| format!("http://{delivery}")))
+            (StorePlace::Etcd(_), given) => {
+                Some(names::advertised(given, delivery, names.first(), dev)?)
             }
         };
         for (flag, address) in [("--api", api), ("--delivery", delivery)] {
@@ -220,7 +220,7 @@ impl Flags {
             secret_key_file,
             authority_files: ca_cert.zip(ca_key),
             trust_domain,
-            names: own_names(names, [api, delivery])?,
+            names: names::own(names, [api, delivery])?,
             certificate_lifetime: lifetime(certificate_lifetime)?,
         };
         let api_tls = match api_tls_cert.zip(api_tls_key) {
@@ -242,44 +242,6 @@ impl Flags {
     }
 }
 
-/// The names of this control plane: those that are given, or those that it has by itself.
-fn own_names(given: Vec<String>, listening: [SocketAddr; 2]) -> Result<Vec<String>, String> {
-    if given.len() > NAMES_MAX {
-        return Err(format!("--names has more than {NAMES_MAX} names"));
-    }
-    if let Some(bad) = given.iter().find(|name| !is_host(name)) {
-        return Err(format!(
-            "--names {bad:?} is no host name or address; leave scheme and port out"
-        ));
-    }
-    if !given.is_empty() {
-        return Ok(given);
-    }
-    let addresses = listening.map(|address| address.ip());
-    let addresses = addresses.iter().filter(|ip| !ip.is_unspecified());
-    let mut names: BTreeSet<String> = addresses.map(ToString::to_string).collect();
-    let host = rustix::system::uname();
-    let host = host.nodename().to_string_lossy().into_owned();
-    names.extend([
-        "localhost".to_owned(),
-        "127.0.0.1".to_owned(),
-        "::1".to_owned(),
-    ]);
-    names.extend(Some(host).filter(|host| is_host(host)));
-    Ok(names.into_iter().collect())
-}
-
-/// Whether a text can be a host in a certificate.
-fn is_host(text: &str) -> bool {
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    };
-    text.parse::<IpAddr>().is_ok() || (text.len() <= 253 && text.split('.').all(is_label))
-}
-
 fn lifetime(span: Span) -> Result<SignedDuration, String> {
     let lifetime = span.duration();
     if !(LIFETIME_MIN..=LIFETIME_MAX).contains(&lifetime) {
@@ -290,8 +252,6 @@ fn lifetime(span: Span) -> Result<SignedDuration, String> {
     SignedDuration::try_from(lifetime).map_err(|error| error.to_string())
 }
 
-/// Most names of a control plane.
-const NAMES_MAX: usize = 64;
 /// Shortest life of a gateway's certificate: for trying out how it is renewed.
 const LIFETIME_MIN: Duration = Duration::from_secs(5);
 /// Longest: 90 days.
@@ -369,7 +329,23 @@ mod tests {
         );
         check(
             "--data-dir d --store etcd://a:2379",
+            Ok("advertise: Some(\"https://127.0.0.1:7943\")"),
+        );
+        check(
+            "--data-dir d --store etcd://a:1 --dev",
             Ok("advertise: Some(\"http://127.0.0.1:7943\")"),
+        );
+        check(
+            "--data-dir d --store etcd://a:1 --delivery 0.0.0.0:7 --names b.example,c",
+            Ok("advertise: Some(\"https://b.example:7\")"),
+        );
+        check(
+            "--data-dir d --store etcd://a:1 --delivery [::]:7 --names ::1",
+            Ok("advertise: Some(\"https://[::1]:7\")"),
+        );
+        check(
+            "--data-dir d --store etcd://a:1 --advertise http://a:1",
+            Err("must be https://HOST:PORT"),
         );
         check("--data-dir d --store etcd://a", Err("no HOST:PORT"));
         check(

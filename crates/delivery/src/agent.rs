@@ -25,7 +25,7 @@ use crate::session::{Saved, Session, Standing, Who};
 use connection::endpoint;
 pub use credentials::{Credentials, CredentialsError};
 use dial::Controls;
-pub use dial::{Dial, Dialling, Io};
+pub use dial::{CannotDial, Dial, Dialling, Io, dial};
 use driver::Driver;
 
 /// The agent of an instance.

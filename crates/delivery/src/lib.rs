@@ -39,8 +39,8 @@ mod session;
 mod testing;
 
 pub use agent::{
-    Agent, AgentSettings, AgentStatus, BadAddress, Credentials, CredentialsError, Dial, Dialling,
-    Io, Origin,
+    Agent, AgentSettings, AgentStatus, BadAddress, CannotDial, Credentials, CredentialsError, Dial,
+    Dialling, Io, Origin, dial,
 };
 pub use candidate::{Applied, Candidate, Changed, Checks, Installer, Occasion, Outcome, Service};
 #[doc(hidden)]

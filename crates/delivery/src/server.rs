@@ -128,7 +128,8 @@ pub struct DeliveryServer<S, P> {
 }
 
 /// Answers the calls on the delivery port that are none of [`DeliveryServer`]'s: another gRPC
-/// service beside it.
+/// service beside it, for other control planes. On a guarded port nobody else reaches it, and each
+/// request has the caller's [`ControlName`](ferryway_tls::ControlName) among its extensions.
 pub type Beside = Arc<dyn Fn(http::Request<Body>) -> Answering + Send + Sync>;
 
 /// The answer of a service beside the delivery.

@@ -46,7 +46,7 @@ pub struct Accepted<IO> {
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 
 impl Acceptor {
-    /// For instances: with a certificate of one of these authorities, or with none, which is for
+    /// For instances and control planes: with a certificate of one of these authorities, or with none, which is for
     /// who has no certificate yet.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber,
+    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use uuid::Uuid;
@@ -15,8 +15,8 @@ use x509_parser::parse_x509_certificate;
 use crate::CLOCKS_DIFFER;
 use crate::error::TlsError;
 use crate::fingerprint::Fingerprint;
-use crate::instance_key::CertificateRequest;
-use crate::names::{InstanceName, TrustDomain};
+use crate::instance_key::{CertificateRequest, InstanceKey};
+use crate::names::{ControlName, InstanceName, TrustDomain};
 use crate::pem;
 
 /// A certificate authority with its key.
@@ -209,15 +209,35 @@ impl Authority {
         serial: Uuid,
         validity: Validity,
     ) -> Result<Vec<Vec<u8>>, TlsError> {
-        let params = leaf(
-            &name.to_string(),
-            &[],
-            ExtendedKeyUsagePurpose::ClientAuth,
-            serial,
-            validity,
-        )?;
+        self.issue_to_caller(&name.to_string(), &request.key, serial, validity)
+    }
+
+    /// A certificate for a control plane that calls others, and what stands between it and what
+    /// peers trust.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn issue_to_control(
+        &self,
+        name: &ControlName,
+        key: &InstanceKey,
+        serial: Uuid,
+        validity: Validity,
+    ) -> Result<Vec<Vec<u8>>, TlsError> {
+        self.issue_to_caller(&name.to_string(), key.pair(), serial, validity)
+    }
+
+    fn issue_to_caller(
+        &self,
+        uri: &str,
+        key: &impl PublicKeyData,
+        serial: Uuid,
+        validity: Validity,
+    ) -> Result<Vec<Vec<u8>>, TlsError> {
+        let usage = ExtendedKeyUsagePurpose::ClientAuth;
+        let params = leaf(uri, &[], usage, serial, validity)?;
         let certificate = params
-            .signed_by(&request.key, &self.issuer)
+            .signed_by(key, &self.issuer)
             .map_err(|error| TlsError::not_made("a certificate", &error))?;
         Ok(self.with_chain(certificate.der().to_vec()))
     }

@@ -7,13 +7,15 @@ use x509_parser::parse_x509_certificate;
 
 use crate::RENEWABLE_FOR;
 use crate::error::TlsError;
-use crate::names::InstanceName;
+use crate::names::{ControlName, InstanceName};
 
 /// What is read out of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
     /// Which instance it is for; none: it is for something else.
     pub instance: Option<InstanceName>,
+    /// Which control plane it is for, as a caller of others; none: it is for something else.
+    pub control: Option<ControlName>,
     /// Its number. Ours are UUIDs that rise with the time of issue.
     pub serial: Uuid,
     /// From when on it is valid.
@@ -47,8 +49,11 @@ impl Certificate {
         let time = |seconds: i64| {
             Timestamp::from_second(seconds).map_err(|error| TlsError::unreadable(what, &error))
         };
+        let uris = uris(der)?;
+        let uri = uris.first();
         Ok(Self {
-            instance: uris(der)?.first().and_then(|uri| uri.parse().ok()),
+            instance: uri.and_then(|uri| uri.parse().ok()),
+            control: uri.and_then(|uri| uri.parse().ok()),
             serial: serial(parsed.raw_serial()),
             not_before: time(parsed.validity().not_before.timestamp())?,
             not_after: time(parsed.validity().not_after.timestamp())?,
@@ -80,13 +85,15 @@ impl fmt::Display for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             instance,
+            control,
             serial,
             not_before,
             not_after,
         } = self;
-        match instance {
-            Some(name) => write!(f, "{name}")?,
-            None => f.write_str("a certificate of no instance")?,
+        match (instance, control) {
+            (Some(name), _) => write!(f, "{name}")?,
+            (None, Some(name)) => write!(f, "{name}")?,
+            (None, None) => f.write_str("a certificate of no instance")?,
         }
         write!(f, " ({}, {not_before} to {not_after})", serial.simple())
     }

@@ -1,4 +1,5 @@
-//! The other end of a connection: an instance's, or that of whoever calls the API.
+//! The other end of a connection: an instance's, a control plane's that calls another one, or that of
+//! whoever calls the API.
 
 use std::fmt;
 use std::sync::Arc;
@@ -36,7 +37,8 @@ impl Connector {
         Self::to_control(Trusted::Pinned(authority), None, now)
     }
 
-    /// To a control plane of one of these authorities, as the instance that `chain` is for.
+    /// To a control plane of one of these authorities, as the instance, or the control plane, that
+    /// `chain` is for.
     ///
     /// # Errors
     /// An authority cannot be read, or the key is not that of the certificate.

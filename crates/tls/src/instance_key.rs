@@ -1,4 +1,4 @@
-//! An instance's key, and the request for a certificate that it makes with it.
+//! The key of an instance, or of a control plane that calls others; and the request for a certificate that it makes with it.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::error::TlsError;
 use crate::fingerprint::Fingerprint;
 use crate::pem;
 
-/// The key of an instance: ECDSA on P-256.
+/// The key of an instance, or of a control plane that calls others: ECDSA on P-256.
 pub struct InstanceKey(KeyPair);
 
 /// A request for a certificate, verified: whoever made it has the key.
@@ -63,6 +63,10 @@ impl InstanceKey {
             .serialize_request(&self.0)
             .map_err(|error| TlsError::not_made("a certificate request", &error))?;
         Ok(request.der().to_vec())
+    }
+
+    pub(crate) fn pair(&self) -> &KeyPair {
+        &self.0
     }
 
     pub(crate) fn der(&self) -> PrivateKeyDer<'static> {

@@ -1,7 +1,7 @@
 //! TLS, certificates and what else is made of keys: the one crate that knows rustls.
 //!
 //! - [`Authority`] issues certificates: to instances for what they are ([`InstanceName`], as a
-//!   SPIFFE id), to the control plane for its ports.
+//!   SPIFFE id), to the control plane for its ports, and for its calls of others ([`ControlName`]).
 //! - [`Acceptor`] is the control plane's end of a connection, [`Connector`] the other one. Both
 //!   speak TLS 1.3 only, and both can be given new certificates while they are in use.
 //! - [`Certificate`] is what is read out of a peer's certificate.
@@ -43,7 +43,7 @@ pub use error::{HandshakeError, TlsError};
 pub use fingerprint::{Fingerprint, InvalidFingerprint};
 pub use instance_key::{CertificateRequest, InstanceKey};
 pub use join_token::{InvalidJoinToken, JoinToken};
-pub use names::{InstanceName, InvalidName, TrustDomain};
+pub use names::{ControlName, InstanceName, InvalidName, TrustDomain};
 pub use pem::{certificates as read_certificates, certificates_pem};
 pub use provider::Now;
 pub use seal::{SecretKey, Unsealed};

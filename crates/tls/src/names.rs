@@ -20,6 +20,16 @@ pub struct InstanceName {
     pub instance: Uuid,
 }
 
+/// The name of a control plane that calls another one: `spiffe://DOMAIN/control/ID`. What shows a
+/// port is a control plane's is the name without an id ([`TrustDomain::control`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlName {
+    /// The installation.
+    pub domain: TrustDomain,
+    /// The control plane, as long as its process lives.
+    pub plane: Uuid,
+}
+
 /// A text that names nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
@@ -31,6 +41,9 @@ pub enum InvalidName {
     /// No name of an instance.
     #[error("is no name of an instance: spiffe://DOMAIN/gateway/GROUP/INSTANCE")]
     Instance,
+    /// No name of a control plane.
+    #[error("is no name of a control plane: spiffe://DOMAIN/control/ID")]
+    Control,
 }
 
 const SCHEME: &str = "spiffe://";
@@ -112,6 +125,27 @@ impl fmt::Display for InstanceName {
     }
 }
 
+impl FromStr for ControlName {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let named = |text: &str| {
+            let (domain, path) = text.strip_prefix(SCHEME)?.split_once('/')?;
+            let plane = Uuid::try_parse(path.strip_prefix("control/")?).ok()?;
+            let domain = domain.parse().ok()?;
+            Some(Self { domain, plane })
+        };
+        named(text).ok_or(InvalidName::Control)
+    }
+}
+
+impl fmt::Display for ControlName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { domain, plane } = self;
+        write!(f, "{SCHEME}{domain}/control/{plane}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +174,30 @@ mod tests {
             assert_eq!(
                 bad.parse::<InstanceName>(),
                 Err(InvalidName::Instance),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_of_control_planes_that_call() {
+        let text = "spiffe://d/control/01890a5d-ac96-774b-bcce-b302099a8057";
+        let name: ControlName = text.parse().unwrap();
+        assert_eq!(name.to_string(), text);
+        assert!(!is_control(text), "no port shows it");
+        for bad in [
+            "",
+            "spiffe://d/control",
+            "spiffe://d/control/",
+            "spiffe://d/control/1",
+            "spiffe:///control/01890a5d-ac96-774b-bcce-b302099a8057",
+            "spiffe://d/controls/01890a5d-ac96-774b-bcce-b302099a8057",
+            "spiffe://d/gateway/control/01890a5d-ac96-774b-bcce-b302099a8057",
+            "spiffe://d/control/01890a5d-ac96-774b-bcce-b302099a8057/",
+        ] {
+            assert_eq!(
+                bad.parse::<ControlName>(),
+                Err(InvalidName::Control),
                 "{bad}"
             );
         }

@@ -83,10 +83,7 @@ async fn shake(acceptor: &Acceptor, connector: &Connector) -> (String, String) {
                 let _ = stream.write_all(b"x").await;
                 match certificate {
                     None => "nobody".to_owned(),
-                    Some(certificate) => match certificate.instance {
-                        None => "no instance".to_owned(),
-                        Some(name) => name.to_string(),
-                    },
+                    Some(certificate) => certificate.to_string(),
                 }
             }
         }
@@ -158,8 +155,38 @@ async fn instances_are_known_by_their_certificates() {
     );
 }
 
+fn issued_to_control(authority: &Authority, key: &InstanceKey) -> Vec<Vec<u8>> {
+    let name = ControlName {
+        domain: domain(),
+        plane: Uuid::from_u128(6),
+    };
+    authority
+        .issue_to_control(&name, key, Uuid::now_v7(), day())
+        .unwrap()
+}
+
 #[tokio::test]
-async fn an_instance_is_no_control_plane() {
+async fn control_planes_that_call_are_known_by_their_certificates() {
+    let own = authority(1);
+    let key = InstanceKey::make().unwrap();
+    let chain = issued_to_control(&own, &key);
+    let acceptor =
+        Acceptor::of_instances(server_key(&own, &[]), [own.anchor()], clock(now())).unwrap();
+    let connector = Connector::of_instance([own.anchor()], &chain, &key, clock(now())).unwrap();
+    let name = "spiffe://ferryway.internal/control/00000000-0000-0000-0000-000000000006";
+    check(&shake(&acceptor, &connector).await, name, "connected");
+    let certificate = Certificate::read(&chain[0]).unwrap();
+    assert_eq!(certificate.instance, None, "it is no instance");
+}
+
+#[tokio::test]
+async fn who_calls_is_no_control_plane_that_is_called() {
+    for issued in [issued, issued_to_control] {
+        nobody_poses(issued).await;
+    }
+}
+
+async fn nobody_poses(issued: fn(&Authority, &InstanceKey) -> Vec<Vec<u8>>) {
     let own = authority(1);
     let key = InstanceKey::make().unwrap();
     let chain = issued(&own, &key);

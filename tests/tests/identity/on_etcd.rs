@@ -75,4 +75,24 @@ fn authority_and_tokens_go_where_the_store_goes() {
     });
     let mut another = gateway(&first, &["--join-token", &token]);
     super::says(&mut another, "was used by the instance");
+
+    // What stands at one is known at the other, which they tell each other by certificates; and what
+    // one refuses, the other does.
+    let id = late.status()["instance"]
+        .as_str()
+        .expect("is a text")
+        .to_owned();
+    let place = format!("/gateway-groups/test/instances/{id}");
+    let is = |state: &str| {
+        eventually(SOON, state, || {
+            let shown = first.api().get(&place);
+            (shown.status == 200 && shown.json()["state"] == state).then_some(())
+        });
+    };
+    is("online");
+    late.program().kill();
+    is("offline");
+    assert_eq!(first.api().delete(&place).status, 204);
+    late.start_again_with(&[]);
+    super::says(&mut late, "was deleted");
 }

@@ -137,8 +137,8 @@ impl Sessions {
 
 impl Core {
     /// Serves instances on this socket until the tasks are stopped; then each is told to go away.
-    /// Without a guard in plaintext, and whoever is on this host; then `beside` answers other calls
-    /// there.
+    /// Without a guard in plaintext, and whoever is on this host. `beside` answers the calls of other
+    /// control planes.
     pub(crate) fn serve_instances(
         &self,
         listener: TcpListener,

@@ -7,7 +7,9 @@ use ferryway_delivery::Registrar;
 use ferryway_delivery::server::{Enrolling, NotEnrolled};
 use ferryway_model::Name;
 use ferryway_proto::{EnrollReply, EnrollRequest};
-use ferryway_tls::{Certificate, CertificateRequest, InstanceName, JoinToken, Validity};
+use ferryway_tls::{
+    Certificate, CertificateRequest, ControlName, InstanceName, JoinToken, Validity,
+};
 use jiff::Timestamp;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -47,6 +49,16 @@ impl Registrar for Identity {
             ));
         }
         Ok(())
+    }
+
+    fn knows_control(&self, name: &ControlName) -> Result<(), String> {
+        if name.domain == self.0.domain {
+            return Ok(());
+        }
+        let (theirs, ours) = (&name.domain, &self.0.domain);
+        Err(format!(
+            "the control plane is of the trust domain {theirs}, and this is {ours}"
+        ))
     }
 
     fn enroll(&self, request: EnrollRequest, from: String) -> Enrolling {

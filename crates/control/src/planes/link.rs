@@ -2,18 +2,20 @@
 
 use std::time::Duration;
 
+use ferryway_delivery::{CannotDial, dial};
 use ferryway_proto::limits::PLANES_MESSAGE_BYTES_MAX;
 use ferryway_proto::planes_wire::planes_client::PlanesClient;
 use ferryway_proto::{DecodeError, FollowRequest, PROTOCOL, Told, planes_wire};
 use ferryway_runtime::{Backoff, Random, Stop};
+use ferryway_tls::TlsError;
 use tokio::time::timeout;
-use tonic::transport::Endpoint;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::SILENCE_MAX;
 use super::wire::report;
 use crate::core::Core;
+use crate::identity::Identity;
 use crate::settings::whole;
 
 /// How long a connection, and the answer on it, may take.
@@ -25,10 +27,10 @@ const AGAIN_MAX: Duration = Duration::from_secs(1);
 /// Why a link is down.
 #[derive(Debug, thiserror::Error)]
 enum Down {
-    #[error("{0:?} is no address")]
-    Address(String),
-    #[error("cannot connect")]
-    Connect(#[from] tonic::transport::Error),
+    #[error(transparent)]
+    Dial(#[from] CannotDial),
+    #[error("there is no certificate to show")]
+    Certificate(#[from] TlsError),
     #[error("{}", .0.message())]
     Refused(#[from] Box<Status>),
     #[error("it sent what this build cannot read: {0}")]
@@ -40,7 +42,13 @@ enum Down {
 }
 
 /// Follows a control plane until `stop`.
-pub(super) async fn run(core: Core, plane: Uuid, other: Uuid, url: String, stop: Stop) {
+pub(super) async fn run(
+    (core, identity): (Core, Identity),
+    plane: Uuid,
+    other: Uuid,
+    url: String,
+    stop: Stop,
+) {
     let mut backoff = Backoff::new(AGAIN_MIN, AGAIN_MAX);
     let mut random = Random::from_entropy();
     let mut is_said = false;
@@ -52,7 +60,7 @@ pub(super) async fn run(core: Core, plane: Uuid, other: Uuid, url: String, stop:
                 plane,
                 expected: other,
             };
-            follow(&core, request, &url, number, &mut is_whole).await
+            follow((&core, &identity), request, &url, number, &mut is_whole).await
         };
         let down = tokio::select! {
             down = followed => down,
@@ -81,31 +89,29 @@ pub(super) async fn run(core: Core, plane: Uuid, other: Uuid, url: String, stop:
 
 /// Follows it once; and why that ended.
 async fn follow(
-    core: &Core,
+    state: (&Core, &Identity),
     request: FollowRequest,
     url: &str,
     number: u64,
     is_whole: &mut bool,
 ) -> Down {
-    match try_follow(core, request, url, number, is_whole).await {
+    match try_follow(state, request, url, number, is_whole).await {
         Ok(never) => match never {},
         Err(down) => down,
     }
 }
 
 async fn try_follow(
-    core: &Core,
+    (core, identity): (&Core, &Identity),
     request: FollowRequest,
     url: &str,
     number: u64,
     is_whole: &mut bool,
 ) -> Result<std::convert::Infallible, Down> {
     let other = request.expected;
-    let endpoint = Endpoint::from_shared(url.to_owned());
-    let endpoint = endpoint.map_err(|_| Down::Address(url.to_owned()))?;
-    let endpoint = endpoint.connect_timeout(DIAL_MAX).tcp_nodelay(true);
+    let tls = identity.caller(request.plane)?;
     let dialled = timeout(DIAL_MAX, async {
-        let channel = endpoint.connect().await?;
+        let channel = dial(url, tls).await?;
         let mut client =
             PlanesClient::new(channel).max_decoding_message_size(PLANES_MESSAGE_BYTES_MAX);
         let answer = client

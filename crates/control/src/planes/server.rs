@@ -8,6 +8,7 @@ use ferryway_proto::limits::{PLANES_INSTANCES_MAX, PLANES_MESSAGE_BYTES_MAX, PLA
 use ferryway_proto::planes_wire::planes_server::{Planes, PlanesServer};
 use ferryway_proto::{FollowRequest, PROTOCOL, planes_wire};
 use ferryway_runtime::Tasks;
+use ferryway_tls::ControlName;
 use prost::Message as _;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
@@ -60,16 +61,22 @@ impl Planes for Server {
         &self,
         request: Request<planes_wire::FollowRequest>,
     ) -> Result<Response<Self::FollowStream>, Status> {
+        let shown = request.extensions().get::<ControlName>().cloned();
         let request = FollowRequest::try_from(request.into_inner());
         let request = request.map_err(|error| Status::invalid_argument(error.to_string()))?;
         let FollowRequest {
             protocol: (min, max),
-            plane: _,
+            plane,
             expected,
         } = request;
         if !(min..=max).contains(&PROTOCOL) {
             let why = format!("this control plane speaks protocol {PROTOCOL}");
             return Err(Status::failed_precondition(why));
+        }
+        // Without TLS nobody shows anything.
+        if shown.is_some_and(|shown| shown.plane != plane) {
+            let why = "the certificate shown is for another control plane";
+            return Err(Status::permission_denied(why));
         }
         if expected != self.plane {
             return Err(Status::not_found("another control plane is here"));

@@ -12,6 +12,8 @@ use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint, Error};
 use tower::service_fn;
 
+use super::BadAddress;
+use super::connection::endpoint;
 use super::credentials::Credentials;
 
 /// How a control plane is reached, where that is not over TCP: in a simulation.
@@ -69,6 +71,27 @@ pub(super) async fn connect(endpoint: &Endpoint, route: Route) -> Result<Channel
         }
     });
     endpoint.connect_with_connector(connector).await
+}
+
+/// Connects to the delivery port of a control plane, for what is served there beside the delivery;
+/// with TLS where there is a connector.
+///
+/// # Errors
+/// There is no connection.
+pub async fn dial(address: &str, tls: Option<Connector>) -> Result<Channel, CannotDial> {
+    let route = Route { dial: None, tls };
+    Ok(connect(&endpoint(address)?, route).await?)
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotDial {
+    /// There is nothing to connect to.
+    #[error(transparent)]
+    Address(#[from] BadAddress),
+    /// Nobody answers, or not as a control plane does.
+    #[error("cannot connect")]
+    Connect(#[from] Error),
 }
 
 async fn over_tcp(address: &Uri) -> io::Result<TcpStream> {

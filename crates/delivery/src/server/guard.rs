@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ferryway_model::Name;
 use ferryway_proto::{EnrollReply, EnrollRequest};
-use ferryway_tls::{Acceptor, Certificate, InstanceName, Time};
+use ferryway_tls::{Acceptor, Certificate, ControlName, InstanceName, Time};
 use jiff::Timestamp;
 use tonic::Status;
 use uuid::Uuid;
@@ -22,6 +22,12 @@ pub trait Registrar: Send + Sync + 'static {
     /// # Errors
     /// A sentence for the instance.
     fn knows(&self, name: &InstanceName, certificate: &Certificate) -> Result<(), String>;
+
+    /// Whether this is the name of a control plane of this installation.
+    ///
+    /// # Errors
+    /// A sentence for that control plane.
+    fn knows_control(&self, name: &ControlName) -> Result<(), String>;
 
     /// Gives a certificate to who shows a join token.
     fn enroll(&self, request: EnrollRequest, from: String) -> Enrolling;
@@ -76,6 +82,28 @@ impl Guard {
             Time::Expired => return Err(expired(certificate, now)),
         }
         self.matches(name, certificate, group, instance)
+    }
+
+    /// Which control plane calls, for what is served beside the delivery.
+    pub(super) fn admit_control(&self, shown: Option<&Certificate>) -> Result<ControlName, Status> {
+        let certificate = shown.ok_or_else(|| {
+            Status::unauthenticated("control planes are known by certificates, and none was shown")
+        })?;
+        let name = certificate.control.as_ref().ok_or_else(|| {
+            Status::permission_denied("the certificate shown is none of a control plane")
+        })?;
+        let now = self.registrar.now();
+        if certificate.time(now) != Time::Valid {
+            let (begin, end) = (certificate.not_before, certificate.not_after);
+            return Err(Status::unauthenticated(format!(
+                "the control plane's certificate is valid from {begin} to {end}, and it is {now} \
+                 here; one of the clocks is wrong"
+            )));
+        }
+        self.registrar
+            .knows_control(name)
+            .map_err(Status::permission_denied)?;
+        Ok(name.clone())
     }
 
     /// Gives a certificate to who may have one.

@@ -44,6 +44,22 @@ impl<S, P> Rpc<S, P> {
     }
 }
 
+impl<S, P> Rpc<S, P> {
+    /// On a guarded port, adds which control plane calls; nobody else reaches what is beside.
+    fn for_control(
+        &self,
+        mut request: http::Request<Body>,
+    ) -> Result<http::Request<Body>, Box<Status>> {
+        if let Some(guard) = &self.shared.guard {
+            let origin = request.extensions().get::<Origin>().cloned();
+            let shown = origin.and_then(|origin| origin.certificate);
+            let name = guard.admit_control(shown.as_deref())?;
+            request.extensions_mut().insert(name);
+        }
+        Ok(request)
+    }
+}
+
 impl<S, P> Clone for Rpc<S, P> {
     fn clone(&self) -> Self {
         Self::new(Arc::clone(&self.shared), self.beside.clone())
@@ -84,7 +100,10 @@ impl<S: Source, P: Presence> Service<http::Request<Body>> for Rpc<S, P> {
             path => {
                 let is_ours = path.starts_with("/ferryway.delivery.v1.Delivery/");
                 if let Some(beside) = self.beside.as_ref().filter(|_| !is_ours) {
-                    let answering = beside(request);
+                    let answering = match self.for_control(request) {
+                        Ok(request) => beside(request),
+                        Err(status) => return Box::pin(async move { Ok(status.into_http()) }),
+                    };
                     return Box::pin(async move { Ok(answering.await) });
                 }
                 let status = Status::unimplemented("no such method");

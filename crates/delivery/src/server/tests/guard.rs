@@ -2,17 +2,17 @@
 
 use ferryway_proto::{EnrollReply, EnrollRequest};
 use ferryway_tls::{
-    Acceptor, Authority, Certificate, CertificateRequest, Connector, InstanceKey, InstanceName,
-    Now, TrustDomain, Validity,
+    Acceptor, Authority, Certificate, CertificateRequest, Connector, ControlName, InstanceKey,
+    InstanceName, Now, TrustDomain, Validity,
 };
 use hyper_util::rt::TokioIo;
 use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpStream;
 use tonic::transport::Endpoint;
-use tower::service_fn;
+use tower::{Service, service_fn};
 
 use super::*;
-use crate::server::{Enrolling, Guard, NotEnrolled, Registrar};
+use crate::server::{Beside, Enrolling, Guard, NotEnrolled, Registrar};
 
 /// Knows every instance but the one of this number, and gives certificates to who shows `token`.
 struct Register {
@@ -43,6 +43,13 @@ impl Registrar for Register {
             return Err("the instance was deleted".to_owned());
         }
         Ok(())
+    }
+
+    fn knows_control(&self, name: &ControlName) -> Result<(), String> {
+        if name.domain == domain() {
+            return Ok(());
+        }
+        Err("the trust domain is another".to_owned())
     }
 
     fn enroll(&self, request: EnrollRequest, _from: String) -> Enrolling {
@@ -120,7 +127,8 @@ impl Port {
         let nothing = Arc::new(Nothing(feed()));
         let (source, presence) = (Arc::clone(&nothing), nothing);
         let (settings, random) = (ServerSettings::default(), Random::seeded(1));
-        let server = DeliveryServer::guarded(source, presence, settings, guard, random, &tasks);
+        let server = DeliveryServer::guarded(source, presence, settings, guard, random, &tasks)
+            .beside(says_who_calls());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("is free");
         let address = listener.local_addr().expect("is bound");
         tasks.spawn("server", move |stop| async move {
@@ -142,7 +150,36 @@ impl Port {
         issue_to(&self.authority, name, &asked, at)
     }
 
+    /// A certificate for a control plane, by this port's authority.
+    fn control_chain(&self, domain: &str, hours: i64) -> Vec<Vec<u8>> {
+        let name = ControlName {
+            domain: domain.parse().expect("is a domain"),
+            plane: Uuid::from_u128(7),
+        };
+        let validity = day(now() + SignedDuration::from_hours(hours));
+        let authority = &self.authority;
+        let issued = authority.issue_to_control(&name, &self.key, Uuid::now_v7(), validity);
+        issued.expect("is issued")
+    }
+
+    /// What the service beside the delivery answers, or what is answered in its place.
+    async fn beside(&self, chain: Option<&[Vec<u8>]>) -> (Code, String) {
+        let mut channel = self.channel(chain).await;
+        let call = http::Request::post("/beside/Call");
+        let call = call.body(Body::empty()).expect("is a request");
+        std::future::poll_fn(|cx| Service::<http::Request<_>>::poll_ready(&mut channel, cx))
+            .await
+            .expect("is ready");
+        let answer = channel.call(call).await.expect("is answered");
+        let status = tonic::Status::from_header_map(answer.headers()).expect("is a status");
+        (status.code(), status.message().to_owned())
+    }
+
     async fn dial(&self, chain: Option<&[Vec<u8>]>) -> DeliveryClient<Channel> {
+        DeliveryClient::new(self.channel(chain).await)
+    }
+
+    async fn channel(&self, chain: Option<&[Vec<u8>]>) -> Channel {
         let clock = Now::new(now);
         let connector = match chain {
             None => Connector::pinned(self.authority.fingerprint(), clock),
@@ -162,7 +199,7 @@ impl Port {
                 }
             }))
             .await;
-        DeliveryClient::new(channel.expect("connects"))
+        channel.expect("connects")
     }
 
     /// How a stream ends that says hello as the instance 1 of the group `test`.
@@ -200,6 +237,15 @@ impl Port {
             Err(status) => (status.code(), status.message().to_owned()),
         }
     }
+}
+
+/// A service beside the delivery, which says who calls.
+fn says_who_calls() -> Beside {
+    Arc::new(|request| {
+        let name = request.extensions().get::<ControlName>();
+        let said = name.map_or_else(|| "nobody".to_owned(), ToString::to_string);
+        Box::pin(async move { tonic::Status::new(Code::Ok, said).into_http() })
+    })
 }
 
 /// A stream, or why there is none: a server may end the connection before it answers.
@@ -272,6 +318,47 @@ async fn others_are_not_served_and_told_why() {
         let got = port.greet(Some(&port.chain(&name, hours))).await;
         check(&got, code, part);
     }
+}
+
+#[tokio::test]
+async fn what_is_beside_is_for_control_planes_alone() {
+    let port = Port::open().await;
+    let own = "ferryway.internal";
+    let (no, other) = (Code::PermissionDenied, Code::Unauthenticated);
+    for (chain, code, part) in [
+        (
+            Some(port.control_chain(own, 0)),
+            Code::Ok,
+            "spiffe://ferryway.internal/control/00000000-0000-0000-0000-000000000007",
+        ),
+        (None, other, "none was shown"),
+        (
+            Some(port.chain(&one(), 0)),
+            no,
+            "is none of a control plane",
+        ),
+        (
+            Some(port.control_chain("else.where", 0)),
+            no,
+            "trust domain",
+        ),
+        (Some(port.control_chain(own, -25)), other, "clocks is wrong"),
+        (Some(port.control_chain(own, 2)), other, "clocks is wrong"),
+    ] {
+        check(&port.beside(chain.as_deref()).await, code, part);
+    }
+    // And a control plane is no instance.
+    let chain = port.control_chain(own, 0);
+    check(
+        &port.greet(Some(&chain)).await,
+        no,
+        "names no gateway instance",
+    );
+    check(
+        &port.enroll(Some(&chain), None).await,
+        no,
+        "names no gateway instance",
+    );
 }
 
 #[tokio::test]
