@@ -164,7 +164,11 @@ impl Identity {
     fn show_authorities(&self) {
         let authorities = self.authorities();
         let path = self.0.data_dir.join("authority.pem");
-        if let Err(error) = fs::write(&path, certificates_pem(anchors(&authorities))) {
+        // Whoever reads it meanwhile reads the one or the other.
+        let temporary = self.0.data_dir.join("authority.pem.new");
+        let written = fs::write(&temporary, certificates_pem(anchors(&authorities)))
+            .and_then(|()| fs::rename(&temporary, &path));
+        if let Err(error) = written {
             let path = path.display();
             tracing::warn!(%path, %error, "the authority's certificate could not be written to a file; GET /authority shows it");
         }
@@ -251,8 +255,8 @@ impl Identity {
             Source::Store(key) => key,
             Source::Unopened(why) => return Err(CoreError::Unavailable(why.clone())),
             Source::Files => {
-                let message = "the authority was given by --ca-cert; put the new certificate before \
-                               the old one there, and restart";
+                let message = "the authority was given by --ca-cert: put a new certificate of the same \
+                               root there, with the root after it, and restart";
                 return Err(CoreError::Refused(vec![Problem::new(
                     Code::InUse,
                     "",
