@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use ferryway_tls::{Accepted, Acceptor, Certificate, HandshakeError};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
 
@@ -38,6 +38,8 @@ pub(super) struct Origin {
 /// How long accepting rests after an error such as "too many open files": trying again at once
 /// would only burn a core.
 const REST: Duration = Duration::from_millis(100);
+/// How often a refused handshake is logged at most: who knocks all the time shall not fill the log.
+const SAY_EVERY: Duration = Duration::from_secs(1);
 /// How long a connection may live on a port with TLS whose client shows no certificate.
 const ANONYMOUS_MAX: Duration = Duration::from_secs(30);
 
@@ -71,6 +73,7 @@ async fn accept_all(
     handshakes: &Tasks,
 ) {
     let permits = Arc::new(Semaphore::new(open_max.min(Semaphore::MAX_PERMITS)));
+    let refusals = Arc::new(Refusals::default());
     // The semaphore is never closed.
     while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
         let (stream, address) = accept_one(listener).await;
@@ -85,11 +88,11 @@ async fn accept_all(
             return;
         }
         // A task for each: a client that is slow, or says nothing, keeps nobody waiting.
-        let accepted = accepted.clone();
+        let (accepted, refusals) = (accepted.clone(), Arc::clone(&refusals));
         handshakes.spawn("handshake", move |stop| async move {
             tokio::select! {
                 biased;
-                () = shake(&acceptor, stream, address, permit, &accepted) => {}
+                () = shake(&acceptor, stream, (address, permit), &accepted, &refusals) => {}
                 () = stop.requested() => {}
             }
         });
@@ -99,9 +102,9 @@ async fn accept_all(
 async fn shake(
     acceptor: &Acceptor,
     stream: TcpStream,
-    address: SocketAddr,
-    permit: OwnedSemaphorePermit,
+    (address, permit): (SocketAddr, OwnedSemaphorePermit),
     accepted: &mpsc::Sender<io::Result<Connection>>,
+    refusals: &Refusals,
 ) {
     match acceptor.accept(stream).await {
         Ok(secured) => {
@@ -114,8 +117,35 @@ async fn shake(
             tracing::debug!(%address, %error, "no TLS connection came about on the delivery port");
         }
         Err(error @ (HandshakeError::Refused(_) | HandshakeError::ByPeer(_))) => {
-            tracing::warn!(%address, %error, "no TLS connection came about on the delivery port");
+            let Some(left_out) = refusals.say() else {
+                return;
+            };
+            tracing::warn!(%address, %error, left_out, "no TLS connection came about on the delivery port");
         }
+    }
+}
+
+/// Which refused handshakes are logged.
+#[derive(Debug, Default)]
+struct Refusals(Mutex<Said>);
+
+#[derive(Debug, Default)]
+struct Said {
+    last: Option<Instant>,
+    left_out: u64,
+}
+
+impl Refusals {
+    /// Whether this one is logged, and then how many before it were not.
+    fn say(&self) -> Option<u64> {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if said.last.is_some_and(|last| now < last + SAY_EVERY) {
+            said.left_out = said.left_out.saturating_add(1);
+            return None;
+        }
+        said.last = Some(now);
+        Some(std::mem::take(&mut said.left_out))
     }
 }
 
@@ -221,5 +251,24 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_are_said_once_a_second_with_how_many_were_left_out() {
+        let refusals = Refusals::default();
+        assert_eq!(refusals.say(), Some(0));
+        for _ in 0..1_000 {
+            assert_eq!(refusals.say(), None);
+        }
+        tokio::time::advance(SAY_EVERY).await;
+        assert_eq!(refusals.say(), Some(1_000));
+        assert_eq!(refusals.say(), None);
+        tokio::time::advance(3 * SAY_EVERY).await;
+        assert_eq!(refusals.say(), Some(1));
     }
 }
