@@ -46,8 +46,8 @@ pub struct Agent<I> {
 /// What an agent is told by its program's flags.
 #[derive(Clone, Debug)]
 pub struct AgentSettings {
-    /// Control planes, as `https://HOST:PORT` or, on this host, `http://HOST:PORT`; the first is
-    /// drawn, then they are tried in turn. None: the instance serves what it starts from.
+    /// Control planes, as `https://HOST:PORT` or, on this host, `http://HOST:PORT`, tried in turn, in
+    /// an order that is drawn. None: the instance serves what it starts from.
     pub controls: Vec<String>,
     /// What the instance proves who it is with; none: it need not, because its control planes are
     /// on this host and speak no TLS.
@@ -195,12 +195,9 @@ impl<I: Installer> Agent<I> {
             Ok((address, endpoint))
         });
         let mut endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
-        // Instances spread themselves over the control planes: each begins at another one.
-        if endpoints.len() > 1 {
-            let count = u64::try_from(endpoints.len()).unwrap_or(1);
-            let first = usize::try_from(random.below(count)).unwrap_or_default();
-            endpoints.rotate_left(first);
-        }
+        // Instances spread themselves over the control planes, and those of one that is lost over
+        // all others: each has an order of its own.
+        random.shuffle(&mut endpoints);
         let who = Who {
             instance: identity.instance,
             boot: identity.boot,

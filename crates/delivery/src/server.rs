@@ -56,6 +56,11 @@ pub trait Source: Send + Sync + 'static {
         group: &Name,
         digests: &[Digest],
     ) -> impl Future<Output = Result<Vec<Bytes>, Unavailable>> + Send;
+
+    /// Addresses of other control planes that are there: where instances go when this one ends.
+    fn others(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Content cannot be read now.

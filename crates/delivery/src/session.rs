@@ -131,7 +131,7 @@ pub struct Standing {
 }
 
 /// First and longest wait between two tries to connect; each is drawn from nothing to its ceiling.
-const REDIAL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+const REDIAL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(4));
 /// First and longest wait before content is asked for, or a candidate offered, again.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 

@@ -11,8 +11,9 @@ pub use transaction::{Cause, Part, Transaction};
 pub use welcome::{Resume, Retry, Welcome};
 
 use crate::error::DecodeError;
+use crate::limits::{CONTROL_BYTES_MAX, CONTROLS_MAX};
 use crate::position::{Position, position};
-use crate::read::{millis, required, to_millis};
+use crate::read::{millis, required, texts, to_millis};
 use crate::wire;
 use crate::wire::control_message::Message;
 
@@ -44,10 +45,12 @@ pub struct Heartbeat {
 }
 
 /// The stream ends soon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GoAway {
     /// The agent dials again within this time.
     pub delay: Duration,
+    /// Addresses of control planes that are there; none: nobody knows of any.
+    pub to: Vec<String>,
 }
 
 impl ControlMessage {
@@ -64,8 +67,9 @@ impl ControlMessage {
                 head: Some(head.into()),
                 shrink_confirmed: shrink_confirmed.map(|revision| revision.0),
             }),
-            Self::GoAway(GoAway { delay }) => Message::GoAway(wire::GoAway {
+            Self::GoAway(GoAway { delay, to }) => Message::GoAway(wire::GoAway {
                 delay_ms: to_millis(delay),
+                to,
             }),
             Self::Ask { id } => Message::Ask(wire::Ask { id }),
         };
@@ -97,8 +101,9 @@ impl ControlMessage {
                 head: position("heartbeat.head", head)?,
                 shrink_confirmed: shrink_confirmed.map(Revision),
             })),
-            Message::GoAway(wire::GoAway { delay_ms }) => Ok(Self::GoAway(GoAway {
+            Message::GoAway(wire::GoAway { delay_ms, to }) => Ok(Self::GoAway(GoAway {
                 delay: millis("go_away.delay_ms", delay_ms)?,
+                to: texts("go_away.to", to, CONTROLS_MAX, CONTROL_BYTES_MAX)?,
             })),
             Message::Ask(wire::Ask { id }) => Ok(Self::Ask { id }),
         }

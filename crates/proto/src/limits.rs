@@ -27,6 +27,10 @@ pub const EVIDENCE_BYTES_MAX: usize = 8 * 1_024;
 pub const LABEL_BYTES_MAX: usize = 255;
 /// Most addresses of an instance.
 pub const ADDRESSES_MAX: usize = 16;
+/// Most control planes that an instance is sent to.
+pub const CONTROLS_MAX: usize = 16;
+/// Longest address of a control plane, in bytes: scheme, host and port.
+pub const CONTROL_BYTES_MAX: usize = 300;
 /// Most forms of definitions that an instance names.
 pub const SCHEMAS_MAX: usize = 16;
 /// Most plugins that an instance names.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ferryway_model::{Digest, Entry, Key, Name, RegistryEntry, Revision, ServiceEntry};
+use ferryway_proto::limits::CONTROLS_MAX;
 use ferryway_proto::wire;
 use ferryway_proto::{
     Ack, AckStage, AgentMessage, Blob, Cause, Chunk, ControlMessage, Encoding, Epoch, Fault,
@@ -347,7 +348,8 @@ fn control_message() -> impl Strategy<Value = ControlMessage> {
                 shrink_confirmed,
             })
         }),
-        millis().prop_map(|delay| ControlMessage::GoAway(GoAway { delay })),
+        (millis(), vec("http://[a-z]{1,9}:[1-9]{2}", 0..CONTROLS_MAX))
+            .prop_map(|(delay, to)| ControlMessage::GoAway(GoAway { delay, to })),
         any::<u64>().prop_map(|id| ControlMessage::Ask { id }),
     ]
 }

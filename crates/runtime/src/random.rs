@@ -41,6 +41,14 @@ impl Random {
         // Multiply and shift: the bias is below bound / 2^64, and there is no loop.
         ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
     }
+
+    /// Puts these in an order in which each order is as likely as the others.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        // Fisher and Yates: each place takes one of those that are left.
+        for left in (1..items.len()).rev() {
+            items.swap(left, self.below(left as u64 + 1) as usize);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -91,5 +99,18 @@ mod tests {
             seen[random.below(5) as usize] += 1;
         }
         assert!(seen.iter().all(|n| (850..1_150).contains(n)), "{seen:?}");
+    }
+
+    #[test]
+    fn every_order_comes_about_as_often() {
+        let mut random = Random::seeded(11);
+        let mut seen = std::collections::BTreeMap::new();
+        for _ in 0..6_000 {
+            let mut items = [1, 2, 3];
+            random.shuffle(&mut items);
+            *seen.entry(items).or_insert(0_u32) += 1;
+        }
+        assert_eq!(seen.len(), 6);
+        assert!(seen.values().all(|n| (850..1_150).contains(n)), "{seen:?}");
     }
 }

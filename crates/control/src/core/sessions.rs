@@ -179,6 +179,14 @@ impl Source for Core {
                 .collect()
         }))
     }
+
+    fn others(&self) -> Vec<String> {
+        self.read(|memory| {
+            // One that can't be followed may be gone.
+            let there = memory.planes.values().filter(|other| other.is_followed);
+            there.map(|other| other.record.url.clone()).collect()
+        })
+    }
 }
 
 impl Presence for Core {

@@ -23,7 +23,7 @@ use super::enroll::{EnrollError, connector};
 use crate::blob::unpack;
 use crate::disk::InstanceDisk;
 use crate::limits::{
-    CONNECTION_WINDOW_BYTES, CONTENT_BYTES_MAX, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT,
+    CONNECTION_WINDOW_BYTES, CONTENT_BYTES_MAX, PING_ANSWERED_WITHIN, PING_EVERY,
     STREAM_WINDOW_BYTES,
 };
 use crate::session::Event;
@@ -50,8 +50,10 @@ pub(super) enum DialError {
     TimedOut,
 }
 
-/// How long a connection, and the answer on it, may take.
-const DIAL_MAX: Duration = Duration::from_secs(5);
+/// How long a connection, and the answer on it, may take. A process that is stopped takes
+/// connections still and answers nothing, so this is what it costs to pass it by; a first packet
+/// that is lost is sent again after a second.
+const DIAL_MAX: Duration = Duration::from_secs(3);
 /// Messages that may wait to be sent: more than a session sends before it has to wait for
 /// something. If they do not fit, the connection is as good as gone.
 const OUTGOING_MAX: usize = 1_024;
@@ -81,8 +83,8 @@ pub(super) fn endpoint(address: &str) -> Result<Endpoint, BadAddress> {
     Ok(Endpoint::from(plain)
         .origin(uri)
         .connect_timeout(DIAL_MAX)
-        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
-        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+        .http2_keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_ANSWERED_WITHIN)
         .keep_alive_while_idle(true)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES))

@@ -41,6 +41,30 @@ pub(super) struct Route {
     pub(super) tls: Option<Connector>,
 }
 
+impl Controls {
+    /// Whom to dial once this one is lost: the next of those that are said to be there; where none
+    /// of them is ours, the next one.
+    pub(super) fn after(&self, lost: usize, there: &[String]) -> usize {
+        let count = self.endpoints.len().max(1);
+        let next = |step: &usize| (lost + step) % count;
+        let is_there = |number: &usize| {
+            let ours = self
+                .endpoints
+                .get(*number)
+                .map(|(address, _)| place(address));
+            there.iter().any(|it| Some(place(it)) == ours)
+        };
+        let mut others = (1..count).map(|step| next(&step));
+        others.find(is_there).unwrap_or_else(|| next(&1))
+    }
+}
+
+/// Host and port of an address; none: it is none.
+fn place(address: &str) -> Option<(String, Option<u16>)> {
+    let uri: Uri = address.parse().ok()?;
+    Some((uri.host()?.to_ascii_lowercase(), uri.port_u16()))
+}
+
 /// A connection that is being opened.
 pub type Dialling = Pin<Box<dyn Future<Output = io::Result<Box<dyn Io>>> + Send>>;
 

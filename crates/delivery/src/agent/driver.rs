@@ -210,8 +210,8 @@ impl<I: Installer> Driver<I> {
                 }
                 Action::Install(candidate) => self.install(candidate),
                 Action::Check(candidate) => self.check(candidate),
-                Action::Redial(at) => {
-                    self.endpoint = (self.endpoint + 1) % self.controls.endpoints.len().max(1);
+                Action::Redial { at, to } => {
+                    self.endpoint = self.controls.after(self.endpoint, &to);
                     self.link = Link::Waiting(at);
                 }
             }

@@ -2,6 +2,8 @@
 
 mod fixture;
 mod mangled;
+mod silent;
+mod wires;
 
 use std::time::Duration;
 

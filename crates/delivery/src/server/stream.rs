@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use ferryway_proto::limits::{CONTROL_BYTES_MAX, CONTROLS_MAX};
 use ferryway_proto::{
     AgentMessage, ControlMessage, GoAway, Hello, PROTOCOL, Reconcile, Resume, Retry, Welcome, wire,
 };
@@ -316,7 +317,10 @@ impl<S: Source, P: Presence> Stream<S, P> {
 
     fn go_away(&self) -> Result<Bytes, Status> {
         let delay = self.shared.settings.spread;
-        Ok(encode(ControlMessage::GoAway(GoAway { delay })))
+        let mut to = self.shared.source.others();
+        to.retain(|address| address.len() <= CONTROL_BYTES_MAX);
+        to.truncate(CONTROLS_MAX);
+        Ok(encode(ControlMessage::GoAway(GoAway { delay, to })))
     }
 }
 

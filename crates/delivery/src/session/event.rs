@@ -78,8 +78,13 @@ pub enum Action {
     Install(Arc<Candidate>),
     /// Run the checks of this, which was applied and is not waited for; answer with `Checked`.
     Check(Arc<Candidate>),
-    /// Close the stream, if there is one, and open one at this time.
-    Redial(Instant),
+    /// Close the stream, if there is one, and open one.
+    Redial {
+        /// When.
+        at: Instant,
+        /// Control planes that are said to be there; none: nothing is said.
+        to: Vec<String>,
+    },
 }
 
 /// What is to be on the disk.

@@ -116,9 +116,9 @@ impl Session {
         }
         match (message, self.link.is_live()) {
             (ControlMessage::Welcome(welcome), false) => self.welcome(now, welcome),
-            (ControlMessage::GoAway(GoAway { delay }), _) => {
+            (ControlMessage::GoAway(GoAway { delay, to }), _) => {
                 let wait = delay.max(SPREAD_MIN).mul_f64(self.random.unit());
-                self.redial_at(now + wait);
+                self.redial_to(now + wait, to);
             }
             (ControlMessage::Transaction(part), true) => self.part(now, part),
             (ControlMessage::Heartbeat(heartbeat), true) => self.heartbeat(now, heartbeat),
@@ -182,9 +182,13 @@ impl Session {
     }
 
     fn redial_at(&mut self, at: Instant) {
+        self.redial_to(at, Vec::new());
+    }
+
+    fn redial_to(&mut self, at: Instant, to: Vec<String>) {
         self.link = Link::Offline;
         self.unsaid.forget_messages();
-        self.out.push(Action::Redial(at));
+        self.out.push(Action::Redial { at, to });
     }
 
     fn welcome(&mut self, now: Instant, welcome: Welcome) {

@@ -13,8 +13,10 @@ use ferryway_runtime::{Random, Task, Tasks};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_stream::wrappers::ReceiverStream;
 
-use crate::agent::{Agent, AgentSettings, AgentStatus, Origin};
+use super::wires::Arriving;
+use crate::agent::{Agent, AgentSettings, AgentStatus, Dial, Origin};
 use crate::candidate::{Applied, Candidate, Installer, Outcome};
 use crate::disk::{Export, InstanceDisk};
 use crate::feed::{Feed, Head, Publication};
@@ -50,6 +52,7 @@ struct Groups {
     content: Mutex<Content>,
     hidden: AtomicBool,
     asked: watch::Sender<usize>,
+    others: Vec<String>,
 }
 
 struct Log(watch::Sender<Vec<Seen>>);
@@ -67,6 +70,10 @@ impl Source for Groups {
             .iter()
             .filter_map(|digest| content.get(digest).cloned())
             .collect())
+    }
+
+    fn others(&self) -> Vec<String> {
+        self.others.clone()
     }
 }
 
@@ -100,6 +107,26 @@ impl Presence for Log {
 
 impl Control {
     pub(super) async fn start() -> Self {
+        let mut control = Self::idle(Vec::new());
+        control.serve().await;
+        control
+    }
+
+    /// One that is reached through these wires, and knows of those others.
+    pub(super) fn wired(wires: Arriving, others: Vec<String>) -> Self {
+        let mut control = Self::idle(others);
+        let tasks = Tasks::new("control");
+        let server = control.server(ServerSettings::default(), &tasks);
+        let task = tasks.spawn("server", move |stop| async move {
+            let (service, wires) = (server.service(), ReceiverStream::new(wires));
+            let served = server.serve_through(service, wires, stop);
+            served.await.expect("serves");
+        });
+        control.running = Some((tasks, task));
+        control
+    }
+
+    fn idle(others: Vec<String>) -> Self {
         let head = Head {
             epoch: epoch(1),
             revision: Revision(0),
@@ -107,21 +134,30 @@ impl Control {
         };
         let feed = Arc::new(Feed::new(name("test"), head));
         let (log, seen) = watch::channel(Vec::new());
-        let mut control = Self {
+        Self {
             groups: Arc::new(Groups {
                 feed: Arc::clone(&feed),
                 content: Mutex::default(),
                 hidden: AtomicBool::new(false),
                 asked: watch::Sender::new(0),
+                others,
             }),
             feed,
             seen,
             log: Arc::new(Log(log)),
             address: ([127, 0, 0, 1], 0).into(),
             running: None,
-        };
-        control.serve().await;
-        control
+        }
+    }
+
+    fn server(&self, settings: ServerSettings, tasks: &Tasks) -> DeliveryServer<Groups, Log> {
+        DeliveryServer::new(
+            Arc::clone(&self.groups),
+            Arc::clone(&self.log),
+            settings,
+            Random::seeded(1),
+            tasks,
+        )
     }
 
     /// Serves; on the port of before, if there was one.
@@ -135,13 +171,7 @@ impl Control {
             spread: Duration::ZERO,
             ..ServerSettings::default()
         };
-        let server = DeliveryServer::new(
-            Arc::clone(&self.groups),
-            Arc::clone(&self.log),
-            settings,
-            Random::seeded(1),
-            &tasks,
-        );
+        let server = self.server(settings, &tasks);
         let task = tasks.spawn("server", move |stop| async move {
             server.serve(listener, stop).await.expect("serves");
         });
@@ -200,6 +230,11 @@ impl Control {
         self.feed.publish(publication).expect("follows the head");
     }
 
+    /// What instances have said so far.
+    pub(super) fn seen(&self) -> Vec<Seen> {
+        self.seen.borrow().clone()
+    }
+
     /// Waits until an instance has said this.
     pub(super) async fn saw(&self, is_it: impl Fn(&Seen) -> bool) {
         let mut seen = self.seen.clone();
@@ -210,6 +245,7 @@ impl Control {
 }
 
 /// An installer that rejects bad ports, and notes what it was given.
+#[derive(Default)]
 pub(super) struct Notes {
     candidates: watch::Sender<Vec<Arc<Candidate>>>,
     panics: AtomicBool,
@@ -310,21 +346,38 @@ impl Instance {
             content,
         };
         let origin = Origin::of_file(export, &mut Random::seeded(1));
-        Self::spawn(origin, Vec::new(), TempDir::new().expect("can be made"))
+        let dir = TempDir::new().expect("can be made");
+        Self::spawn(origin, Vec::new(), dir, None, 2)
+    }
+
+    /// One without a disk, which would work in real time, that reaches control planes through wires.
+    pub(super) fn wired(controls: Vec<String>, dial: Arc<dyn Dial>, seed: u64) -> Self {
+        let export = Export {
+            group: name("test"),
+            position: None,
+            view: View::empty(),
+            content: Content::default(),
+        };
+        let origin = Origin::of_file(export, &mut Random::seeded(seed));
+        let dir = TempDir::new().expect("can be made");
+        Self::spawn(origin, controls, dir, Some(dial), seed)
     }
 
     fn run(dir: TempDir, controls: Vec<String>) -> Self {
         let now = "2026-11-01T00:00:00Z".parse().expect("is a time");
         let mut random = Random::from_entropy();
         let opened = InstanceDisk::open(dir.path(), &name("test"), now, &mut random);
-        Self::spawn(opened.expect("opens").into(), controls, dir)
+        Self::spawn(opened.expect("opens").into(), controls, dir, None, 2)
     }
 
-    fn spawn(origin: Origin, controls: Vec<String>, dir: TempDir) -> Self {
-        let installer = Arc::new(Notes {
-            candidates: watch::Sender::new(Vec::new()),
-            panics: AtomicBool::new(false),
-        });
+    fn spawn(
+        origin: Origin,
+        controls: Vec<String>,
+        dir: TempDir,
+        dial: Option<Arc<dyn Dial>>,
+        seed: u64,
+    ) -> Self {
+        let installer = Arc::new(Notes::default());
         let settings = AgentSettings {
             controls,
             credentials: None,
@@ -338,10 +391,13 @@ impl Instance {
             settings,
             origin,
             Arc::clone(&installer),
-            Random::seeded(2),
+            Random::seeded(seed),
             &tasks,
         );
-        let agent = agent.expect("the addresses are good");
+        let mut agent = agent.expect("the addresses are good");
+        if let Some(dial) = dial {
+            agent = agent.dialling(dial);
+        }
         let status = agent.status();
         tasks.spawn("agent", move |stop| agent.run(stop));
         Self {

@@ -489,7 +489,7 @@ impl World {
                     self.candidate = Some(candidate);
                 }
                 Action::Check(candidate) => self.checking.push(candidate.position),
-                Action::Redial(at) => {
+                Action::Redial { at, to: _ } => {
                     assert!(at >= self.now);
                     self.cursor = None;
                     self.wire.clear();
