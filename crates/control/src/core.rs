@@ -41,6 +41,7 @@ mod tracker;
 mod trial;
 mod turns;
 mod warnings;
+mod wishes;
 mod writing;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -106,6 +107,7 @@ struct Shared {
     turns: turns::Turns,
     commits: commits::Commits,
     fences: writing::Fences,
+    losses: wishes::Losses,
     /// Told of each change of memory.
     written: watch::Sender<()>,
     /// Held while instances are stored as seen, and while one is deleted.
@@ -161,6 +163,7 @@ impl Core {
             turns: turns::Turns::default(),
             commits: commits::Commits::default(),
             fences: writing::Fences::default(),
+            losses: wishes::Losses::default(),
             written: watch::Sender::new(()),
             keeping_instances: tokio::sync::Mutex::new(()),
             writing: Arc::default(),

@@ -9,6 +9,8 @@
 //! have happened) has no end and no answer: it may have happened at any moment after its beginning,
 //! or never.
 
+pub mod published;
+
 use std::collections::HashSet;
 use std::fmt::Debug;
 use std::hash::Hash;

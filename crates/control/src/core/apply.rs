@@ -24,7 +24,7 @@ use uuid::Uuid;
 use super::change::{OPERATION_BYTES_MAX, definitions, history, operation};
 use super::idempotency::Idempotency;
 use super::records::{self, CommitRecord, IdempotentResult};
-use super::{Actor, Core, CoreError, Hold, NotWritten, Tries, keys, trial};
+use super::{Actor, Core, CoreError, NotWritten, keys, trial};
 use audit::audit;
 use write::{Heads, Write};
 
@@ -56,12 +56,7 @@ impl Core {
         if options.dry_run {
             return Ok(Arc::new(self.dry_run(actor, apply, options)));
         }
-        let hold = Arc::new(Hold {
-            _key: key,
-            _writing: Arc::clone(&self.0.writing).read_owned().await,
-            _turns: self.0.turns.take_all(places(apply)).await,
-        });
-        let mut tries = Tries::new();
+        let (hold, mut tries) = self.turn_of(key, places(apply)).await;
         loop {
             let basis = self.basis_of(apply, options);
             let now = self.0.clock.now();
@@ -90,7 +85,7 @@ impl Core {
                 // Whoever follows this change need not read again what was just sealed.
                 definitions(&plan.plan).for_each(|it| memory.recent_definitions().note(it));
             });
-            match self.write_out(&hold, blobs, txn).await {
+            match self.write_out(&hold, &mut tries, blobs, txn).await {
                 Err(NotWritten::Conflict(key)) => self.again(&mut tries, &key).await?,
                 Err(NotWritten::Failed(error)) => return Err(error),
                 Ok(()) => return self.kept(id),

@@ -12,8 +12,8 @@ use ferryway_store::{
 use super::keys;
 use crate::settings::whole;
 
-/// Content by digest, over the store. What was just written is kept for the reader that is about
-/// to follow the same change.
+/// Content by digest, over the store. What was just written, here or by another control plane, is
+/// kept for the reader that is about to follow the same change.
 #[derive(Debug)]
 pub(crate) struct Blobs {
     store: Store,
@@ -66,11 +66,23 @@ impl Blobs {
         if operations > 0 {
             self.store.commit(txn).await?;
         }
+        for (key, bytes) in blobs {
+            self.keep(key, bytes);
+        }
+        Ok(())
+    }
+
+    /// Keeps a blob at hand that somebody has just written: its reader follows. Without it, a
+    /// control plane would ask a store for all that it has just been told by it, and one that is far
+    /// from its store would fall behind.
+    pub(super) fn keep(&self, key: Key, bytes: Bytes) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.extend(blobs);
+        if recent.iter().rev().any(|(other, _)| *other == key) {
+            return;
+        }
+        recent.push_back((key, bytes));
         let surplus = recent.len().saturating_sub(RECENT_MAX);
         recent.drain(..surplus);
-        Ok(())
     }
 
     /// The blob under a key.

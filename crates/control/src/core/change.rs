@@ -25,7 +25,7 @@ use super::records::{
 };
 use super::resources::IfMatch;
 use super::tracker::overall;
-use super::{Actor, Core, CoreError, Hold, NotWritten, Tries, keys, trial};
+use super::{Actor, Core, CoreError, Hold, NotWritten, Tries, keys, trial, turns};
 
 /// What an operation may take of memory, in bytes of JSON, thousands of them being kept. A larger one
 /// leaves its differences out: they can be had from `compare`.
@@ -74,12 +74,7 @@ impl Core {
             let plan = self.basis(request, options, if_match)?.plan;
             return Ok(Arc::new(planned(&plan, actor, self.0.clock.now())));
         }
-        let hold = Arc::new(Hold {
-            _key: key,
-            _writing: Arc::clone(&self.0.writing).read_owned().await,
-            _turns: self.0.turns.take(request).await,
-        });
-        let mut tries = Tries::new();
+        let (hold, mut tries) = self.turn_of(key, turns::places(request)).await;
         loop {
             let basis = self.basis(request, options, if_match);
             let basis = match basis.and_then(Basis::unless_refused) {
@@ -94,7 +89,8 @@ impl Core {
             };
             let now = self.0.clock.now();
             trial::compile(&basis.plan);
-            match self.make(actor, &basis, idempotency, now, &hold).await {
+            let made = self.make(actor, &basis, idempotency, now, (&hold, &mut tries));
+            match made.await {
                 Err(NotWritten::Conflict(key)) => self.again(&mut tries, &key).await?,
                 Err(NotWritten::Failed(error)) => return Err(error),
                 Ok(id) => return self.kept(id),
@@ -183,7 +179,7 @@ impl Core {
         basis: &Basis,
         idempotency: Option<&Idempotency>,
         now: Timestamp,
-        hold: &Arc<Hold>,
+        (hold, tries): (&Arc<Hold>, &mut Tries),
     ) -> Result<Uuid, NotWritten> {
         let Basis { plan, heads, other } = basis;
         let id = Uuid::now_v7();
@@ -238,7 +234,7 @@ impl Core {
             plane: self.read(|memory| memory.tracker.plane()),
         };
         txn = txn.put(keys::commit(id), records::write(&record));
-        self.write_out(hold, blobs, txn).await?;
+        self.write_out(hold, tries, blobs, txn).await?;
         Ok(id)
     }
 }

@@ -33,6 +33,7 @@ use super::records::{
 };
 use super::sweep::Sweep;
 use super::tracker::Tracker;
+use super::wishes::WishRecord;
 use crate::settings::whole;
 
 /// What an event means for the instances' side.
@@ -77,6 +78,7 @@ enum Change {
     Shrink(Name, Option<ShrinkRecord>),
     Instance(Name, String, Option<InstanceRecord>),
     Plane(Uuid, Option<PlaneRecord>),
+    Wish(Uuid, StoreKey, Option<WishRecord>),
     Content(Content),
     ContentGone(Digest),
 }
@@ -85,7 +87,8 @@ enum Change {
 /// last transactions may have been none of ours.
 const CATCH_UP_WITHIN: Duration = Duration::from_secs(1);
 
-/// Everything but buckets, trees and fences. Content first, then what names it; heads after groups.
+/// Everything but buckets, trees, fences and wishes. Content first, then what names it; heads after
+/// groups.
 pub(super) const PREFIXES: [&str; 16] = [
     keys::CONTENT,
     keys::GROUPS,
@@ -221,6 +224,10 @@ pub(super) async fn prepare(
             continue;
         }
         let value = change.value.as_ref();
+        if let Some(bytes) = value.filter(|_| is_part_of_a_view(key)) {
+            blobs.keep(change.key.clone(), bytes.clone());
+            continue;
+        }
         let change = read_near(key, value, event.revision, &near, blobs, &recent).await?;
         changes.extend(change);
     }
@@ -401,6 +408,11 @@ fn apply(memory: &mut Memory, change: Change, revision: StoreRevision) -> Option
             }
         }
         Change::Plane(id, record) => memory.take_plane(id, record, revision),
+        Change::Wish(plane, key, wish) => {
+            if memory.tracker.plane() != Some(plane) {
+                memory.wishes.take(key, wish, revision);
+            }
+        }
         Change::Content(content) => memory.put_content(content),
         Change::ContentGone(digest) => memory.drop_content(digest),
     }
@@ -619,6 +631,13 @@ async fn read_near(
                 .map_err(|error| format!("the store's key {key}: {error}"))?;
             Change::Plane(id, optional(key, value)?)
         }
+        "wish" => {
+            let (plane, _) = pair()?;
+            let plane = plane
+                .parse()
+                .map_err(|error| format!("the store's key {key}: {error}"))?;
+            Change::Wish(plane, own_key(key)?, optional(key, value)?)
+        }
         "content" => {
             let digest = format!("blake3:{rest}").parse();
             let digest: Digest =
@@ -640,6 +659,10 @@ async fn read_near(
         }
     };
     Ok(Some(change))
+}
+
+fn is_part_of_a_view(key: &str) -> bool {
+    key.starts_with(keys::BUCKETS) || key.starts_with(keys::TREES)
 }
 
 fn own_key(key: &str) -> Result<StoreKey, String> {

@@ -23,6 +23,7 @@ pub(super) const SHRINKS: &str = "shrink/";
 pub(super) const INSTANCES: &str = "instance/";
 pub(super) const PLANES: &str = "plane/";
 pub(super) const FENCES: &str = "fence/";
+pub(super) const WISHES: &str = "wish/";
 pub(super) const CONTENT: &str = "content/";
 pub(super) const BUCKETS: &str = "bucket/";
 pub(super) const TREES: &str = "tree/";
@@ -82,6 +83,16 @@ pub(super) fn plane(id: Uuid) -> Key {
 /// What a control plane writes to see it come back.
 pub(super) fn fence(plane: Uuid) -> Key {
     key(format!("{FENCES}{plane}"))
+}
+
+/// All wishes of a control plane.
+pub(super) fn wishes(plane: Uuid) -> String {
+    format!("{WISHES}{plane}/")
+}
+
+/// A change of a control plane that others are asked to let go first.
+pub(super) fn wish(plane: Uuid, id: Uuid) -> Key {
+    key(format!("{WISHES}{plane}/{id}"))
 }
 
 /// An API token.

@@ -29,6 +29,7 @@ use super::records::{
 use super::relay::Told;
 use super::sweep::Sweep;
 use super::tracker::Tracker;
+use super::wishes::Wishes;
 
 /// Everything the control plane knows.
 #[derive(Debug, Default)]
@@ -69,6 +70,8 @@ pub(crate) struct Memory {
     pub(super) unsaved_instances: BTreeSet<(Name, String)>,
     pub(super) contents: Contents,
     pub(super) tracker: Tracker,
+    /// What other control planes ask to be let go first.
+    pub(super) wishes: Wishes,
     /// The other control planes, where there are any.
     pub(crate) planes: Planes,
     /// Tells when one came or went.

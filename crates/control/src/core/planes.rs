@@ -59,6 +59,8 @@ pub(crate) struct Other {
 const BEAT: Duration = Duration::from_secs(5);
 /// A record that has not moved for so long is of a control plane that is gone.
 const GONE_AFTER: Duration = Duration::from_secs(15);
+/// Most wishes that one leaves behind; more stay, and nobody heeds them.
+const WISHES_MAX: usize = 64;
 
 impl Memory {
     /// Takes in what the store says of a control plane.
@@ -167,6 +169,12 @@ impl Core {
             .delete(key)
             .delete(keys::fence(id))
             .durable(false);
+        let prefix = keys::wishes(id);
+        let wishes = self.0.store.list(&prefix, None, WISHES_MAX).await?;
+        let txn = wishes
+            .entries
+            .into_iter()
+            .fold(txn, |txn, wish| txn.delete(wish.key));
         match self.0.store.commit(txn).await {
             Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
             Err(error) => Err(error),

@@ -147,6 +147,7 @@ impl Memory {
             planes_changed: _,
             orphaned: _,
             told: _,
+            wishes: _,
         } = self;
         let mut stored = BTreeSet::new();
         stored.extend(groups.keys().map(keys::group));

@@ -1,8 +1,6 @@
 //! How plain resources (groups, their registries, the services of the hub, tokens) are written: worked
 //! out on memory, committed in one transaction that requires what was read.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use ferryway_model::{Code, Name, Problem};
 use ferryway_store::{Expect, Key as StoreKey, Txn};
@@ -14,7 +12,7 @@ use super::error::CoreError;
 use super::idempotency::{Idempotency, Made};
 use super::memory::Memory;
 use super::records::{self, Answered, AuditRecord, CommitRecord, IdempotentResult};
-use super::{Actor, Core, Hold, NotWritten, Tries, keys};
+use super::{Actor, Core, NotWritten, keys};
 
 /// What a write requires of the resource's present state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -164,12 +162,7 @@ impl Core {
             Ok(key) => key,
             Err(made) => return self.answered_before(idempotency, &made).await,
         };
-        let hold = Arc::new(Hold {
-            _key: key,
-            _writing: Arc::clone(&self.0.writing).read_owned().await,
-            _turns: self.0.turns.take_all(places).await,
-        });
-        let mut tries = Tries::new();
+        let (hold, mut tries) = self.turn_of(key, places).await;
         loop {
             let now = self.0.clock.now();
             let drafted = wanted().and_then(|wanted| {
@@ -231,7 +224,7 @@ impl Core {
             txn = puts
                 .into_iter()
                 .fold(txn, |txn, (key, bytes)| txn.put(key, bytes));
-            match self.write_out(&hold, blobs, txn).await {
+            match self.write_out(&hold, &mut tries, blobs, txn).await {
                 Ok(()) => return Ok(new.map_or(Made::Changed, Made::New)),
                 Err(NotWritten::Conflict(key)) => self.again(&mut tries, &key).await?,
                 Err(NotWritten::Failed(error)) => return Err(error),

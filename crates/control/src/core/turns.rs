@@ -19,14 +19,9 @@ use super::keys;
 pub(super) struct Turns(Mutex<BTreeMap<StoreKey, Arc<tokio::sync::Mutex<()>>>>);
 
 impl Turns {
-    /// Waits for the turn of everything that a request reads or changes.
-    pub(super) async fn take(&self, request: &Request) -> Vec<OwnedMutexGuard<()>> {
-        self.take_all(places(request)).await
-    }
-
     /// Waits for the turn of every one of these. They are taken in their order, so that two calls
     /// never wait for each other.
-    pub(super) async fn take_all(&self, places: BTreeSet<StoreKey>) -> Vec<OwnedMutexGuard<()>> {
+    pub(super) async fn take(&self, places: BTreeSet<StoreKey>) -> Vec<OwnedMutexGuard<()>> {
         let locks: Vec<_> = {
             let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             turns.retain(|_, lock| Arc::strong_count(lock) > 1);
@@ -43,7 +38,8 @@ impl Turns {
     }
 }
 
-fn places(request: &Request) -> BTreeSet<StoreKey> {
+/// Everything that a request reads or changes.
+pub(super) fn places(request: &Request) -> BTreeSet<StoreKey> {
     match request {
         Request::Publish {
             service, groups, ..

@@ -3,13 +3,14 @@
 //!
 //! Writers at several control planes know nothing of each other. Each transaction requires that what
 //! it was planned from is as it was, so of those that collide one is made and the others are planned
-//! anew. Before that they wait until memory holds what they collided with, and then for a time that
-//! is drawn: else they would collide again.
+//! anew. Before that they wait until memory holds what they collided with, and wish to go first
+//! (`wishes`).
 //!
 //! A refusal is as true as an answer. Where there are other control planes, memory may lag behind
 //! what one of them has just answered; so before a change is refused, it is planned once more on
 //! what the store had when it was asked (`fence`).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,6 +21,7 @@ use ferryway_store::{Key as StoreKey, Revision as StoreRevision, StoreError, Txn
 use tokio::sync::{OwnedMutexGuard, OwnedRwLockReadGuard, oneshot};
 use tokio::time::timeout;
 
+use super::wishes::Wish;
 use super::{Core, CoreError, idempotency, keys};
 
 /// What a change holds from its plan to its end.
@@ -54,15 +56,18 @@ const TRIES_MAX: usize = 64;
 const FOLLOW_WITHIN: Duration = Duration::from_secs(10);
 /// How long memory may take to hold that a key is gone, which no revision tells of.
 const GONE_WITHIN: Duration = Duration::from_millis(50);
-/// The first wait after a conflict is at most this long, and the last at most that. It is short
-/// against a commit on purpose: writers of one process take turns without waiting, so one of another
-/// process that waited for longer than they need would lose against them every time.
+/// The first wait after a conflict over what nobody takes turns for is at most this long, and the
+/// last at most that.
 const AGAIN_MIN: Duration = Duration::from_millis(1);
 const AGAIN_MAX: Duration = Duration::from_millis(8);
 
 /// The tries of one change.
 #[derive(Debug)]
 pub(super) struct Tries {
+    /// What the change waits its turn for.
+    pub(super) places: BTreeSet<StoreKey>,
+    /// What it wishes to be let go first for.
+    pub(super) wishes: Vec<Wish>,
     left: usize,
     /// Whether memory holds everything that was there when the change was asked for.
     is_fenced: bool,
@@ -91,8 +96,10 @@ impl Tries {
         Ok(())
     }
 
-    pub(super) fn new() -> Self {
+    fn new(places: BTreeSet<StoreKey>) -> Self {
         Self {
+            places,
+            wishes: Vec::new(),
             left: TRIES_MAX,
             is_fenced: false,
             backoff: Backoff::new(AGAIN_MIN, AGAIN_MAX),
@@ -102,6 +109,23 @@ impl Tries {
 }
 
 impl Core {
+    /// Waits for the turn of a change of these places, here and among other control planes.
+    pub(super) async fn turn_of(
+        &self,
+        key: Option<idempotency::Turn>,
+        places: BTreeSet<StoreKey>,
+    ) -> (Arc<Hold>, Tries) {
+        let hold = Hold {
+            _key: key,
+            _writing: Arc::clone(&self.0.writing).read_owned().await,
+            _turns: self.0.turns.take(places.clone()).await,
+        };
+        let mut tries = Tries::new(places);
+        self.wish_again(&mut tries).await;
+        self.heed(&tries).await;
+        (Arc::new(hold), tries)
+    }
+
     /// Waits until it makes sense to plan a change anew whose transaction found this key other than
     /// it required.
     ///
@@ -115,7 +139,10 @@ impl Core {
             // Gone: memory either knows already, or is about to.
             None => drop(timeout(GONE_WITHIN, held.changed()).await),
         }
-        tokio::time::sleep(tries.backoff.next(&mut tries.random)).await;
+        if !self.lose_turn(tries, key).await {
+            tokio::time::sleep(tries.backoff.next(&mut tries.random)).await;
+        }
+        self.heed(tries).await;
         Ok(())
     }
 
@@ -168,9 +195,11 @@ impl Core {
     pub(super) async fn write_out(
         &self,
         hold: &Arc<Hold>,
+        tries: &mut Tries,
         blobs: Vec<(StoreKey, Bytes)>,
         txn: Txn,
     ) -> Result<(), NotWritten> {
+        let txn = tries.with_wishes(txn);
         let (told, answer) = oneshot::channel();
         let (core, hold) = (self.clone(), Arc::clone(hold));
         self.0.tasks.spawn("write a change", |_| async move {
@@ -184,10 +213,14 @@ impl Core {
             drop(hold);
             let _ = told.send(written); // who asked may have left
         });
-        answer.await.unwrap_or_else(|_| {
+        let written = answer.await.unwrap_or_else(|_| {
             let why = "the control plane is stopping".to_owned();
             Err(NotWritten::Failed(CoreError::Unknown(why)))
-        })
+        });
+        if written.is_ok() {
+            tries.wishes_are_gone();
+        }
+        written
     }
 
     /// The store's transaction that memory has come to.

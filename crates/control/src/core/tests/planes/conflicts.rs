@@ -4,111 +4,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ferryway_runtime::Random;
-use ferryway_testkit::linear::{Called, Model, linearize};
+use ferryway_testkit::linear::Called;
+use ferryway_testkit::linear::published::{Call, Runs, Said, judge};
 
 use super::*;
 
-/// A service in two groups, and its version numbers.
-struct Service;
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct State {
-    test: Runs,
-    production: Runs,
-    /// Version numbers that were used, a bit each.
-    used: Vec<u64>,
-}
-
-/// What a group runs of the service, at which revision. Version 0 is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-struct Runs {
-    version: usize,
-    disabled: bool,
-    revision: u64,
-}
-
-#[derive(Clone, Debug)]
-enum Call {
-    Publish {
-        version: usize,
-    },
-    Sync,
-    /// Sets whether it is enabled in `test`, if it is as it was seen there.
-    Set {
-        seen: Runs,
-        disabled: bool,
-    },
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Said {
-    /// From which version, to which, at which revision; none: nothing changed.
-    Made(usize, usize, Option<u64>),
-    VersionExists,
-    Stale,
-    /// There is nothing to sync.
-    NotThere,
-}
-
-impl Model for Service {
-    type State = State;
-    type Call = Call;
-    type Answer = Said;
-
-    fn start(&self) -> State {
-        State {
-            test: Runs::default(),
-            production: Runs::default(),
-            used: vec![0; VERSIONS_MAX / 64 + 1],
-        }
-    }
-
-    fn step(&self, state: &State, call: &Call, answer: Option<&Said>) -> Option<State> {
-        let mut next = state.clone();
-        let said = match call {
-            Call::Publish { version } => {
-                let (word, bit) = (version / 64, 1 << (version % 64));
-                if state.used[word] & bit == 0 {
-                    next.used[word] |= bit;
-                    next.test.moves_to(*version)
-                } else {
-                    Said::VersionExists
-                }
-            }
-            Call::Sync if state.test.version == 0 => Said::NotThere,
-            Call::Sync if state.production.version == state.test.version => {
-                Said::Made(state.test.version, state.test.version, None)
-            }
-            Call::Sync => next.production.moves_to(state.test.version),
-            Call::Set { seen, disabled } => {
-                let is = |runs: &Runs| (runs.version, runs.disabled);
-                if is(seen) != is(&state.test) {
-                    Said::Stale
-                } else if *disabled == state.test.disabled {
-                    Said::Made(state.test.version, state.test.version, None)
-                } else {
-                    next.test.disabled = *disabled;
-                    next.test.moves_to(state.test.version)
-                }
-            }
-        };
-        answer.is_none_or(|answer| *answer == said).then_some(next)
-    }
-}
-
-impl Runs {
-    fn moves_to(&mut self, version: usize) -> Said {
-        self.revision += 1;
-        Said::Made(
-            std::mem::replace(&mut self.version, version),
-            version,
-            Some(self.revision),
-        )
-    }
-}
-
-/// Calls made, over all control planes: enough that some collide at every step. The same ran with
-/// 10,000; `bench` says what that takes.
+/// Calls made, over all control planes: enough that some collide at every step. `several_planes` of
+/// the end-to-end tests makes more of them.
 const CALLS: usize = 600;
 /// Version numbers that are asked for; each about three times.
 const VERSIONS_MAX: usize = CALLS / 3;
@@ -218,29 +120,7 @@ async fn what_two_answered_one_could_have() {
     for caller in callers {
         history.extend(caller.await.expect("no call panics"));
     }
-    let said = |is: fn(&Said) -> bool| {
-        let all = history
-            .iter()
-            .filter_map(|called: &Called<Call, Said>| called.ended.as_ref());
-        all.filter(|(_, said)| is(said)).count()
-    };
-    let made = said(|said| matches!(said, Said::Made(_, _, Some(_))));
-    let exists = said(|said| *said == Said::VersionExists);
-    let stale = said(|said| *said == Said::Stale);
-    assert!(
-        made > 100 && exists > 20 && stale > 2,
-        "{made} {exists} {stale}"
-    );
-    let order = linearize(&Service, &history);
-    let order = order.map_err(|violation| {
-        let around = violation.longest.iter().rev().take(5);
-        let around: Vec<_> = around.map(|n| &history[*n]).collect();
-        format!(
-            "{:?} fits nowhere after {around:?}",
-            history[violation.misfit]
-        )
-    });
-    assert_eq!(order.map(|order| order.len()), Ok(history.len()));
+    judge(&history, VERSIONS_MAX);
     catches_up(&one, &two).await;
     catches_up(&two, &one).await;
     assert_eq!(one.runs(), two.runs());
