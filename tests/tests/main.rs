@@ -2,6 +2,7 @@
 //! `upstream` are what they share.
 #![expect(clippy::panic, reason = "a test's helper fails by failing its test")]
 
+mod caller;
 mod calls;
 mod checks;
 mod command_line;
@@ -17,6 +18,7 @@ mod publishing;
 mod routing;
 mod sandbox;
 mod scenario;
+mod several_planes;
 mod site;
 mod two_machines;
 mod upstream;

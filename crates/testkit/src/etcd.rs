@@ -173,6 +173,16 @@ impl Etcd {
         })
     }
 
+    /// Makes this member the one that leads. All must run.
+    #[track_caller]
+    pub fn move_leader(&self, to: usize) {
+        let leader = self.leader();
+        if leader != to {
+            let id = format!("{:x}", self.member_ids()[to]);
+            self.ctl_at(leader, &["move-leader", &id]);
+        }
+    }
+
     /// Runs `etcdctl` at all members and answers what it prints.
     ///
     /// # Panics

@@ -12,9 +12,10 @@ use serde_json::Value;
 
 use super::history::{Seen, check};
 use super::instance::Instance;
-use super::machine::{Caller, Machine};
+use super::machine::Machine;
 use super::stream::{Stream, nobody};
 use super::writers::Writer;
+use crate::caller::Caller;
 
 const WRITERS: u32 = 3;
 /// How many answers are waited for, refusals included, before there is room again.

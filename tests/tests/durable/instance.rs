@@ -8,7 +8,7 @@ use ferryway_testkit::{Program, START_TIME_MAX, binary, eventually, ports};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::machine::Caller;
+use crate::caller::Caller;
 use crate::site::GROUP;
 
 /// A gateway's data folder and ports; its process comes and goes.

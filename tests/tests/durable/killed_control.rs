@@ -10,8 +10,9 @@ use ferryway_runtime::Random;
 use ferryway_testkit::{Deadline, START_TIME_MAX, eventually};
 
 use super::history::{Call, Outcome, Seen, check};
-use super::machine::{Caller, Machine};
+use super::machine::Machine;
 use super::writers::{Writer, make_shared};
+use crate::caller::Caller;
 
 /// How often each of the tests below kills; this variable says otherwise.
 const KILLS: u32 = 50;

@@ -1,15 +1,13 @@
-//! A control plane that can be killed at any moment, and a caller who can be cut off.
+//! A control plane that can be killed at any moment.
 
-use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ferryway_testkit::{Answer, Program, START_TIME_MAX, binary, eventually, ports};
-use serde_json::Value;
+use ferryway_testkit::{Program, START_TIME_MAX, binary, eventually, ports};
 use tempfile::TempDir;
 
-use crate::upstream::Client;
+use crate::caller::Caller;
 
 /// A control plane's data folder and ports; its process comes and goes.
 #[derive(Debug)]
@@ -106,90 +104,5 @@ impl Machine {
         program.kill();
         let said = program.stderr();
         assert!(!said.contains("panicked"), "{said}");
-    }
-}
-
-/// A connection to the API. An error means that nobody knows what became of the call.
-#[derive(Debug)]
-pub(super) struct Caller {
-    client: Client,
-    host: SocketAddr,
-}
-
-/// A call, as it can be made again.
-#[derive(Clone, Debug)]
-pub(super) struct Request {
-    pub(super) method: &'static str,
-    /// Below `/api/v1`.
-    pub(super) path: String,
-    pub(super) key: Option<String>,
-    pub(super) body: Value,
-}
-
-impl Caller {
-    pub(super) fn connect(host: SocketAddr) -> io::Result<Self> {
-        let client = Client::connect(host)?;
-        Ok(Self { client, host })
-    }
-
-    pub(super) fn call(&mut self, request: &Request) -> io::Result<Answer> {
-        let Request {
-            method,
-            path,
-            key,
-            body,
-        } = request;
-        let key = key
-            .as_ref()
-            .map(|key| format!("Idempotency-Key: {key}\r\n"));
-        let body = body.to_string();
-        let head = format!(
-            "{method} /api/v1{path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
-             {}Content-Length: {}\r\n\r\n",
-            self.host,
-            key.unwrap_or_default(),
-            body.len()
-        );
-        self.exchange(&(head + &body))
-    }
-
-    pub(super) fn get(&mut self, path: &str) -> io::Result<Answer> {
-        self.probe(&format!("/api/v1{path}"))
-    }
-
-    /// A GET at the root.
-    pub(super) fn probe(&mut self, path: &str) -> io::Result<Answer> {
-        self.exchange(&format!(
-            "GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n",
-            self.host
-        ))
-    }
-
-    /// All items of a list, over all its pages.
-    #[track_caller]
-    pub(super) fn list(&mut self, path: &str) -> Vec<Value> {
-        let mut items = Vec::new();
-        let mut cursor = String::new();
-        loop {
-            let page = self.get(&format!("{path}?limit=1000{cursor}"));
-            let page = page.unwrap_or_else(|error| panic!("{path}: {error}"));
-            let page = page.json_of(200);
-            let more = page["items"].as_array().expect("a list has items");
-            items.extend(more.iter().cloned());
-            match page["next_cursor"].as_str() {
-                Some(next) => cursor = format!("&cursor={next}"),
-                None => return items,
-            }
-        }
-    }
-
-    fn exchange(&mut self, request: &str) -> io::Result<Answer> {
-        self.client.send(request)?;
-        let answer = self.client.answer()?;
-        // An answer that was cut off is none.
-        match answer.header("content-length") {
-            Some(_) => Ok(answer),
-            None => Err(io::ErrorKind::UnexpectedEof.into()),
-        }
     }
 }

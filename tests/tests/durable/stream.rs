@@ -9,7 +9,8 @@ use ferryway_testkit::eventually;
 use serde_json::{Value, json};
 
 use super::instance::Instance;
-use super::machine::{Caller, Machine, Request};
+use super::machine::Machine;
+use crate::caller::{Caller, Request};
 use crate::calls::nodes;
 use crate::site::GROUP;
 use crate::upstream::Upstream;
@@ -115,6 +116,7 @@ impl Stream {
             method,
             path,
             key: None,
+            tag: None,
             body,
         };
         let answer = Caller::connect(self.machine.api())

@@ -9,8 +9,9 @@ use ferryway_testkit::{START_TIME_MAX, eventually};
 use tempfile::TempDir;
 
 use super::instance::Instance;
-use super::machine::{Caller, Machine};
+use super::machine::Machine;
 use super::stream::{Stream, nobody};
+use crate::caller::Caller;
 use crate::calls::items;
 
 /// What becomes of a file.

@@ -8,10 +8,11 @@ use ferryway_runtime::Random;
 use ferryway_testkit::Answer;
 use serde_json::{Value, json};
 
+use crate::caller::{Caller, Request};
 use crate::calls::refused;
 
 use super::history::{Brings, Call, Effect, Outcome, Place, version};
-use super::machine::{Caller, Machine, Request};
+use super::machine::Machine;
 
 /// The group in which all writers' services run.
 const SHARED: &str = "all";
@@ -26,6 +27,7 @@ pub(super) fn make_shared(machine: &Machine) -> Call {
         method: "PUT",
         path: format!("/{target}"),
         key: None,
+        tag: None,
         body: json!({"name": SHARED, "title": FIRST_MARK.to_string()}),
     };
     let made = Caller::connect(machine.api()).and_then(|mut caller| caller.call(&request));
@@ -275,6 +277,7 @@ impl Writer {
             method,
             path,
             key: None,
+            tag: None,
             body,
         };
         (effect, request)

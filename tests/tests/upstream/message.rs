@@ -87,6 +87,11 @@ impl Client {
         })
     }
 
+    /// How long an answer may be silent from now on.
+    pub(crate) fn waits(&self, at_most: Duration) -> io::Result<()> {
+        self.stream.get_ref().set_read_timeout(Some(at_most))
+    }
+
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes.as_ref())
     }
