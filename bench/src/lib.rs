@@ -9,6 +9,8 @@
 //!   that is the disk's, how much memory both take, how fast an instance starts.
 //! - `api`: the control plane with a large store and many instances: reads while it is written to,
 //!   what a sync costs, memory, how fast it starts.
+//! - `planes`: three control planes on an etcd of three members; how long a change takes from one to
+//!   an instance at another, and how soon instances are with another one when one is lost.
 //! - `reload`: what requests notice of changes. A failed one ends the run.
 //!
 //! A run prints one markdown document ([`Report`]) that names the machine, the versions and the

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use ferryway_testkit::{Program, ports};
+use ferryway_testkit::{Program, Signal, ports};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
@@ -81,8 +81,34 @@ impl Stage {
         self.start_control(self.pinned(CONTROL, core), data).await
     }
 
-    async fn start_control(&self, mut command: Command, data: &str) -> Outcome<Control> {
-        let [api, delivery] = ports::free().map(local);
+    /// The same, on any core, on a store that others are on too, at these addresses of API and
+    /// delivery.
+    ///
+    /// # Errors
+    ///
+    /// It does not become ready.
+    pub async fn control_beside(
+        &self,
+        data: &str,
+        store: &str,
+        at: [SocketAddr; 2],
+    ) -> Outcome<Control> {
+        let mut command = self.anywhere(CONTROL);
+        command.args(["--store", store]);
+        self.start_control_at(command, data, at).await
+    }
+
+    async fn start_control(&self, command: Command, data: &str) -> Outcome<Control> {
+        let at = ports::free().map(local);
+        self.start_control_at(command, data, at).await
+    }
+
+    async fn start_control_at(
+        &self,
+        mut command: Command,
+        data: &str,
+        [api, delivery]: [SocketAddr; 2],
+    ) -> Outcome<Control> {
         command
             .arg("--dev")
             .arg("--data-dir")
@@ -112,7 +138,23 @@ impl Stage {
         delivery: SocketAddr,
     ) -> Outcome<(Gateway, Started)> {
         let command = self.anywhere(GATEWAY);
-        self.start_gateway(command, data, group, delivery).await
+        self.start_gateway(command, data, group, &[delivery]).await
+    }
+
+    /// The same, with several control planes to go to.
+    ///
+    /// # Errors
+    ///
+    /// It does not become ready.
+    pub async fn gateway_of_several(
+        &self,
+        data: &str,
+        group: &str,
+        deliveries: &[SocketAddr],
+    ) -> Outcome<Gateway> {
+        let command = self.anywhere(GATEWAY);
+        let started = self.start_gateway(command, data, group, deliveries).await?;
+        Ok(started.0)
     }
 
     /// The same, with one worker, all of it kept to one core.
@@ -129,7 +171,9 @@ impl Stage {
     ) -> Outcome<Gateway> {
         let mut command = self.pinned(GATEWAY, core);
         command.args(["--workers", "1"]);
-        let started = self.start_gateway(command, data, group, delivery).await?;
+        let started = self
+            .start_gateway(command, data, group, &[delivery])
+            .await?;
         Ok(started.0)
     }
 
@@ -158,10 +202,13 @@ impl Stage {
         mut command: Command,
         data: &str,
         group: &str,
-        delivery: SocketAddr,
+        deliveries: &[SocketAddr],
     ) -> Outcome<(Gateway, Started)> {
         let [http, https, status] = ports::free().map(local);
-        command.args(["--group", group, "--control", &format!("http://{delivery}")]);
+        command.args(["--group", group]);
+        for delivery in deliveries {
+            command.args(["--control", &format!("http://{delivery}")]);
+        }
         command.arg("--data-dir").arg(self.folder(data)?);
         for (flag, address) in [("--http", http), ("--https", https), ("--status", status)] {
             command.args([flag, &address.to_string()]);
@@ -221,6 +268,11 @@ impl Control {
     #[must_use]
     pub fn id(&self) -> u32 {
         self.program.id()
+    }
+
+    /// Kills it (SIGKILL), stops it in its tracks, or lets it go on.
+    pub fn signal(&mut self, signal: Signal) {
+        self.program.signal(signal);
     }
 
     /// The processor time that it has used so far.
@@ -337,7 +389,9 @@ async fn answers(
     Err(format!("{name} does not answer 200 at {path} within {START_TIME_MAX:?}: {said}").into())
 }
 
-fn local(port: u16) -> SocketAddr {
+/// An address of this machine.
+#[must_use]
+pub fn local(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 

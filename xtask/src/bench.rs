@@ -46,7 +46,7 @@ struct Benchmark {
     saves: bool,
 }
 
-const BENCHMARKS: [Benchmark; 5] = [
+const BENCHMARKS: [Benchmark; 6] = [
     Benchmark {
         name: "find",
         helpers: &[],
@@ -67,6 +67,12 @@ const BENCHMARKS: [Benchmark; 5] = [
     },
     Benchmark {
         name: "api",
+        helpers: &[],
+        programs: true,
+        saves: true,
+    },
+    Benchmark {
+        name: "planes",
         helpers: &[],
         programs: true,
         saves: true,
