@@ -132,7 +132,8 @@ impl Guard {
         })
     }
 
-    fn identify<'a>(
+    /// The instance that a certificate is for.
+    pub(super) fn identify<'a>(
         &self,
         shown: Option<&'a Certificate>,
     ) -> Result<(&'a Certificate, &'a InstanceName), Status> {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use ferryway_proto::limits::MESSAGE_BYTES_MAX;
 use ferryway_proto::wire;
 use ferryway_proto::{EnrollRequest, FetchRequest};
+use ferryway_tls::Certificate;
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -27,6 +28,16 @@ pub(super) struct Rpc<S, P> {
     shared: Arc<Shared<S, P>>,
     beside: Option<Beside>,
 }
+
+/// `rpc Deliver`'s path.
+const DELIVER: &str = "/ferryway.delivery.v1.Delivery/Deliver";
+/// `rpc Fetch`'s.
+const FETCH: &str = "/ferryway.delivery.v1.Delivery/Fetch";
+/// `rpc Enroll`'s.
+const ENROLL: &str = "/ferryway.delivery.v1.Delivery/Enroll";
+/// Largest request for a certificate, in bytes: a join token, a certificate request, and names.
+/// Whoever makes one need not have proved who it is.
+const ENROLL_BYTES_MAX: usize = 32 * 1024;
 
 /// Messages on their way out: as many as the receiver has room for, so one.
 type Outgoing = ReceiverStream<Result<Bytes, Status>>;
@@ -81,20 +92,27 @@ impl<S: Source, P: Presence> Service<http::Request<Body>> for Rpc<S, P> {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let shared = Arc::clone(&self.shared);
+        // Before anything is read of what it sends: whoever shows no certificate costs no memory.
+        if matches!(request.uri().path(), DELIVER | FETCH)
+            && let Some(guard) = &shared.guard
+            && let Err(status) = guard.identify(certificate(request.extensions()).as_deref())
+        {
+            return Box::pin(async move { Ok(status.into_http()) });
+        }
         match request.uri().path() {
-            "/ferryway.delivery.v1.Delivery/Deliver" => Box::pin(async move {
+            DELIVER => Box::pin(async move {
                 let mut grpc = Grpc::new(ReadyCodec::<wire::AgentMessage>::new())
                     .max_decoding_message_size(MESSAGE_BYTES_MAX);
                 Ok(grpc.streaming(Deliver(shared), request).await)
             }),
-            "/ferryway.delivery.v1.Delivery/Fetch" => Box::pin(async move {
+            FETCH => Box::pin(async move {
                 let mut grpc = Grpc::new(ReadyCodec::<wire::FetchRequest>::new())
                     .max_decoding_message_size(MESSAGE_BYTES_MAX);
                 Ok(grpc.server_streaming(Fetch(shared), request).await)
             }),
-            "/ferryway.delivery.v1.Delivery/Enroll" => Box::pin(async move {
+            ENROLL => Box::pin(async move {
                 let mut grpc = Grpc::new(ReadyCodec::<wire::EnrollRequest>::new())
-                    .max_decoding_message_size(MESSAGE_BYTES_MAX);
+                    .max_decoding_message_size(ENROLL_BYTES_MAX);
                 Ok(grpc.unary(Enroll(shared), request).await)
             }),
             path => {
@@ -111,6 +129,11 @@ impl<S: Source, P: Presence> Service<http::Request<Body>> for Rpc<S, P> {
             }
         }
     }
+}
+
+/// The certificate that was shown on the connection of a call.
+fn certificate(extensions: &http::Extensions) -> Option<Arc<Certificate>> {
+    extensions.get::<Origin>()?.certificate.clone()
 }
 
 impl<S: Source, P: Presence> StreamingService<wire::AgentMessage> for Deliver<S, P> {
@@ -144,7 +167,7 @@ impl<S: Source, P: Presence> ServerStreamingService<wire::FetchRequest> for Fetc
     fn call(&mut self, request: Request<wire::FetchRequest>) -> Self::Future {
         let shared = Arc::clone(&self.0);
         Box::pin(async move {
-            let origin = request.extensions().get::<Origin>().cloned();
+            let shown = certificate(request.extensions());
             let FetchRequest { session, digests } =
                 request
                     .into_inner()
@@ -152,17 +175,20 @@ impl<S: Source, P: Presence> ServerStreamingService<wire::FetchRequest> for Fetc
                     .map_err(|error: ferryway_proto::DecodeError| {
                         Status::invalid_argument(format!("fetch_request.{error}"))
                     })?;
-            // A session's name is no secret: on a guarded port the certificate has to fit too.
-            let shown = origin.and_then(|origin| origin.certificate);
-            if shared.guard.is_some() {
-                let shown = shown.as_ref().and_then(|shown| shown.instance.as_ref());
-                let whose = shared.sessions.instance_of(session);
-                if shown.is_none_or(|name| Some(name.instance) != whose) {
-                    return Err(Status::permission_denied("no such session"));
-                }
-            }
+            let no_session = || Status::permission_denied("no such session");
             let group = shared.sessions.group_of(session);
-            let group = group.ok_or_else(|| Status::permission_denied("no such session"))?;
+            let (group, whose) = group
+                .zip(shared.sessions.instance_of(session))
+                .ok_or_else(no_session)?;
+            // A session's name is no secret: on a guarded port the certificate has to fit too, and
+            // to be taken still.
+            if let Some(guard) = &shared.guard {
+                let name = shown.as_ref().and_then(|shown| shown.instance.as_ref());
+                if name.is_none_or(|name| name.instance != whose) {
+                    return Err(no_session());
+                }
+                guard.admit(shown.as_deref(), &group, whose)?;
+            }
             let (outgoing, chunks) = mpsc::channel(1);
             let tasks = shared.tasks.clone();
             tasks.spawn("fetch", move |stop| {

@@ -13,7 +13,7 @@ use ferryway_runtime::Stop;
 use ferryway_tls::Certificate;
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout};
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use super::sessions::{NoPlace, Place};
 use super::{Peer, Presence, Shared, Source};
@@ -76,6 +76,8 @@ struct Stream<S: Source, P: Presence> {
     cursor: Cursor,
     present: Present<P>,
     place: Place,
+    /// The certificate that it was opened with.
+    shown: Option<Arc<Certificate>>,
 }
 
 /// Tells presence of the end of a stream, in whatever way it comes.
@@ -150,6 +152,7 @@ async fn greet<S: Source, P: Presence>(
             peer,
         },
         place,
+        shown,
     };
     Ok((stream, welcome(resume)))
 }
@@ -237,7 +240,12 @@ impl<S: Source, P: Presence> Stream<S, P> {
                 _ = &mut self.place.replaced => {
                     return Some(Err(Status::aborted("the instance has a newer stream")));
                 }
-                _ = beat.interval.tick() => beat.owed = true,
+                _ = beat.interval.tick() => {
+                    if let Err(last) = self.admit_again() {
+                        return Some(last);
+                    }
+                    beat.owed = true;
+                }
                 message = incoming.message() => match message {
                     Ok(Some(message)) => {
                         beat.heard();
@@ -263,6 +271,29 @@ impl<S: Source, P: Presence> Stream<S, P> {
                 }
             }
         }
+    }
+
+    /// Whether the instance would be served if it came now: a certificate may become void, or end,
+    /// while its stream is open. If not, what to say last.
+    fn admit_again(&self) -> Result<(), Result<Bytes, Status>> {
+        let Some(guard) = &self.shared.guard else {
+            return Ok(());
+        };
+        let Peer {
+            instance, group, ..
+        } = &self.present.peer;
+        let Err(status) = guard.admit(self.shown.as_deref(), group, *instance) else {
+            return Ok(());
+        };
+        let why = status.message();
+        // Its time is over: in the life of every instance, which has a newer one by then and comes
+        // again with it. One that has none is told when it comes.
+        if status.code() == Code::Unauthenticated {
+            tracing::info!(%group, %instance, why, "an instance is to come again with its new certificate");
+            return Err(self.go_away());
+        }
+        tracing::warn!(%group, %instance, why, "an instance is not served any longer");
+        Err(Err(status))
     }
 
     /// What to send next; none: the group is gone.

@@ -1,6 +1,7 @@
 //! A guarded port against certificates that are not what they should be.
 
 use ferryway_proto::{EnrollReply, EnrollRequest};
+use ferryway_runtime::Clock;
 use ferryway_tls::{
     Acceptor, Authority, Certificate, CertificateRequest, Connector, ControlName, InstanceKey,
     InstanceName, Now, TrustDomain, Validity,
@@ -14,10 +15,11 @@ use tower::{Service, service_fn};
 use super::*;
 use crate::server::{Beside, Enrolling, Guard, NotEnrolled, Registrar};
 
-/// Knows every instance but the one of this number, and gives certificates to who shows `token`.
+/// Knows every instance but the deleted ones, and gives certificates to who shows `token`.
 struct Register {
     authority: Arc<Authority>,
-    deleted: Uuid,
+    deleted: Mutex<Vec<Uuid>>,
+    clock: Clock,
 }
 
 impl Register {
@@ -35,11 +37,12 @@ impl Register {
 
 impl Registrar for Register {
     fn now(&self) -> Timestamp {
-        now()
+        self.clock.now()
     }
 
     fn knows(&self, name: &InstanceName, _certificate: &Certificate) -> Result<(), String> {
-        if name.instance == self.deleted {
+        let deleted = self.deleted.lock().expect("nobody panicked");
+        if deleted.contains(&name.instance) {
             return Err("the instance was deleted".to_owned());
         }
         Ok(())
@@ -102,6 +105,7 @@ fn issue_to(
 /// A guarded port, and the way to it.
 struct Port {
     authority: Arc<Authority>,
+    register: Arc<Register>,
     address: SocketAddr,
     key: InstanceKey,
     tasks: Tasks,
@@ -116,12 +120,14 @@ impl Port {
             .server_key(&domain(), &[], &[], Uuid::from_u128(2), day(now()))
             .expect("is made");
         let acceptor = Acceptor::of_instances(key, [authority.anchor()], clock);
+        let register = Arc::new(Register {
+            authority: Arc::clone(&authority),
+            deleted: Mutex::new(vec![Uuid::from_u128(66)]),
+            clock: Clock::manual(now()),
+        });
         let guard = Guard {
             acceptor: acceptor.expect("fits"),
-            registrar: Arc::new(Register {
-                authority: Arc::clone(&authority),
-                deleted: Uuid::from_u128(66),
-            }),
+            registrar: Arc::clone(&register) as Arc<dyn Registrar>,
         };
         let tasks = Tasks::new("test");
         let nothing = Arc::new(Nothing(feed()));
@@ -136,6 +142,7 @@ impl Port {
         });
         Self {
             authority,
+            register,
             address,
             key: InstanceKey::make().expect("is made"),
             tasks,
@@ -173,6 +180,21 @@ impl Port {
         let answer = channel.call(call).await.expect("is answered");
         let status = tonic::Status::from_header_map(answer.headers()).expect("is a status");
         (status.code(), status.message().to_owned())
+    }
+
+    fn delete(&self, instance: u128) {
+        let mut deleted = self.register.deleted.lock().expect("nobody panicked");
+        deleted.push(Uuid::from_u128(instance));
+    }
+
+    /// A stream that is served, as the instance 1 of the group `test`.
+    async fn served(&self) -> Client {
+        let rpc = self.dial(Some(&self.chain(&one(), 0))).await;
+        let client = open_stream(rpc, self.tasks.clone()).await;
+        let mut client = client.expect("opens");
+        client.say_hello(hello("test")).await;
+        client.hear().await;
+        client
     }
 
     async fn dial(&self, chain: Option<&[Vec<u8>]>) -> DeliveryClient<Channel> {
@@ -441,27 +463,25 @@ async fn content_is_for_the_certificate_of_the_stream() {
     };
     assert!(client.rpc.fetch(request()).await.is_ok());
     let stranger = instance("test", Uuid::from_u128(2));
-    for chain in [None, Some(port.chain(&stranger, 0))] {
+    for (chain, code) in [
+        (None, Code::Unauthenticated),
+        (Some(port.chain(&stranger, 0)), Code::PermissionDenied),
+    ] {
         let mut other = port.dial(chain.as_deref()).await;
         let refused = other.fetch(request()).await.unwrap_err();
-        assert_eq!(refused.code(), Code::PermissionDenied);
+        assert_eq!(refused.code(), code);
     }
+    // The stream has not heard of it yet.
+    port.delete(1);
+    let refused = client.rpc.fetch(request()).await.unwrap_err();
+    assert_eq!(refused.message(), "the instance was deleted");
 }
 
 #[tokio::test]
 async fn who_shows_no_certificate_does_not_stay() {
     let port = Port::open().await;
     let mut rpc = port.dial(None).await;
-    let (outgoing, messages) = mpsc::channel::<wire::AgentMessage>(1);
-    let answer = rpc
-        .deliver(ReceiverStream::new(messages))
-        .await
-        .expect("opens");
-    let mut incoming = answer.into_inner();
-    // Its hello does not come either; so it is the stream that ends first.
     tokio::time::pause();
-    assert!(incoming.message().await.is_err());
-    drop(outgoing);
     let refused = loop {
         let request = wire::EnrollRequest::default();
         match rpc.enroll(request).await {
@@ -472,4 +492,60 @@ async fn who_shows_no_certificate_does_not_stay() {
         }
     };
     assert!(refused.is_err_and(|status| status.code() != Code::InvalidArgument));
+}
+
+#[tokio::test]
+async fn who_shows_no_certificate_is_answered_before_anything_of_it_is_read() {
+    let port = Port::open().await;
+    let mut rpc = port.dial(None).await;
+    // It says nothing: the answer comes all the same.
+    let (_outgoing, messages) = mpsc::channel::<wire::AgentMessage>(1);
+    let refused = rpc.deliver(ReceiverStream::new(messages)).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    let fetch = wire::FetchRequest::default();
+    let refused = rpc.fetch(fetch).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+}
+
+#[tokio::test]
+async fn a_request_for_a_certificate_is_small() {
+    let port = Port::open().await;
+    for chain in [None, Some(port.chain(&one(), 0))] {
+        let mut rpc = port.dial(chain.as_deref()).await;
+        let request = wire::EnrollRequest {
+            certificate_request: vec![0; 32 * 1024].into(),
+            ..wire::EnrollRequest::default()
+        };
+        let refused = rpc.enroll(request).await.unwrap_err();
+        assert_eq!(refused.code(), Code::OutOfRange, "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_certificate_is_not_taken_any_more() {
+    let port = Port::open().await;
+    let mut client = port.served().await;
+    port.delete(1);
+    tokio::time::pause();
+    let start = tokio::time::Instant::now();
+    check(&client.end().await, Code::PermissionDenied, "was deleted");
+    assert!(start.elapsed() <= HEARTBEAT);
+}
+
+#[tokio::test]
+async fn a_stream_whose_certificate_has_ended_is_to_come_again() {
+    let port = Port::open().await;
+    let mut client = port.served().await;
+    let day = Duration::from_secs(24 * 60 * 60 + 1);
+    assert!(port.register.clock.advance(day));
+    tokio::time::pause();
+    let last = loop {
+        match client.hear().await {
+            ControlMessage::Heartbeat(_) => {}
+            last => break last,
+        }
+    };
+    assert!(matches!(last, ControlMessage::GoAway(_)), "{last:?}");
+    check(&client.end().await, Code::Ok, "");
 }
