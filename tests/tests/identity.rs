@@ -1,6 +1,7 @@
 //! Who is who: instances join with tokens, are known by certificates, and renew them.
 
 mod on_etcd;
+mod serving;
 
 use std::path::Path;
 use std::process::Command;

@@ -1,5 +1,7 @@
 //! What the gateway is started with.
 
+mod join_token;
+
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -8,7 +10,7 @@ use std::time::Duration;
 use clap::{CommandFactory, FromArgMatches, Parser};
 use ferryway_model::{Name, Span};
 use ferryway_runtime::settings;
-use ferryway_tls::{InvalidJoinToken, JoinToken};
+use ferryway_tls::JoinToken;
 use http::Uri;
 use ipnet::IpNet;
 
@@ -37,6 +39,10 @@ struct Flags {
     /// --dev; later the data folder holds a certificate.
     #[arg(long, value_name = "TOKEN")]
     join_token: Option<String>,
+    /// A file with the join token: unlike a flag, nobody else on this host can see it. It may be gone
+    /// once the data folder holds a certificate.
+    #[arg(long, value_name = "FILE", conflicts_with = "join_token")]
+    join_token_file: Option<PathBuf>,
     /// The folder of this instance alone; made where it is missing. With --static it may be left
     /// out, and keeps who the instance is and where its upstreams were found.
     #[arg(long, value_name = "DIR", required_unless_present = "static")]
@@ -178,6 +184,7 @@ impl Flags {
             control,
             group,
             join_token,
+            join_token_file,
             data_dir,
             http,
             https,
@@ -196,6 +203,8 @@ impl Flags {
         if let Some(server) = dns_server.iter().find(|server| server.port() == 0) {
             return Err(format!("--dns-server {server} has no port of 1 to 65535"));
         }
+        let file = join_token_file.as_deref();
+        let join_token = join_token::read(join_token, file, data_dir.as_deref())?;
         Ok(Settings {
             basis: basis(from_file, &control, group.as_deref(), data_dir, join_token)?,
             http,
@@ -216,7 +225,7 @@ fn basis(
     control: &[String],
     group: Option<&str>,
     data_dir: Option<PathBuf>,
-    join_token: Option<String>,
+    join_token: Option<JoinToken>,
 ) -> Result<Basis, String> {
     let group = group.map(|group| {
         group
@@ -226,11 +235,6 @@ fn basis(
     let group = group.transpose()?;
     let control = control.iter().map(|url| control_url(url));
     let control: Vec<String> = control.collect::<Result<_, _>>()?;
-    let join_token = join_token.map(|text| {
-        text.parse()
-            .map_err(|error: InvalidJoinToken| format!("what was given with --join-token {error}"))
-    });
-    let join_token = join_token.transpose()?;
     let schemes: Vec<bool> = control.iter().map(|url| is_plain(url)).collect();
     if schemes.contains(&true) && schemes.contains(&false) {
         let why = "--control has addresses with TLS and without; they must be of one sort";

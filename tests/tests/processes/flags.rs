@@ -51,6 +51,7 @@ const GATEWAY: &[Row] = &[
     ("group", "a/b", 1, &["a-z"]),
     ("group", "тест", 1, &["a-z"]),
     ("join-token", "t", 1, &["no join token"]),
+    ("join-token-file", "missing", 1, &["cannot read missing"]),
     ("http", "here", 2, &["here"]),
     ("http", "127.0.0.1", 2, &["127.0.0.1"]),
     ("http", "127.0.0.1:65536", 2, &["65536"]),

@@ -76,6 +76,9 @@ const CERTIFICATE: &str = "certificate.pem";
 const AUTHORITIES: &str = "authorities.pem";
 
 impl Credentials {
+    /// The file in the instance's folder that says, when it is there, that the instance has joined.
+    pub const FILE: &str = CERTIFICATE;
+
     /// Reads what the data folder keeps. What cannot be read there is as good as missing, and is
     /// said.
     ///

@@ -120,6 +120,32 @@ fn control_planes_with_tls() {
 }
 
 #[test]
+fn a_join_token_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, data) = (folder.path().join("token"), folder.path().join("data"));
+    let args = format!(
+        "--control https://a.example:7943 --group test --data-dir {} --join-token-file {}",
+        data.display(),
+        file.display()
+    );
+    read(&args, &[], Err("--join-token-file: cannot read"));
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("certificate.pem"), "").unwrap();
+    read(&args, &[], Ok("join_token: None"));
+    std::fs::write(&file, "t").unwrap();
+    read(&args, &[], Err("--join-token-file is no join token"));
+    let id = "01890a5dac96774bbcceb302099a8057";
+    let token = format!("fwj1.{id}.{0}.{0}", "A".repeat(43));
+    std::fs::write(&file, format!("{token}\n")).unwrap();
+    read(&args, &[], Ok("join_token: Some(JoinToken"));
+    let twice = format!("{args} --join-token {token}");
+    read(&twice, &[], Err("cannot be used with"));
+    let variable = [("FERRYWAY_JOIN_TOKEN_FILE", file.to_str().unwrap())];
+    let tls = "--control https://a.example:7943 --group test --data-dir d";
+    read(tls, &variable, Ok("join_token: Some(JoinToken"));
+}
+
+#[test]
 fn a_file_instead_of_a_control_plane() {
     let file = |args: &str, expect| read(&format!("--static v.yaml {args}"), &[], expect);
     file(
