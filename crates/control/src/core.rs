@@ -60,7 +60,7 @@ pub(crate) use authorities::NotDropped;
 pub(crate) use commits::CommitCost;
 pub(crate) use error::CoreError;
 pub(crate) use idempotency::{Idempotency, Made};
-pub(crate) use identities::{Issued, Joining};
+pub(crate) use identities::{Issued, Joining, no_longer_taken};
 pub(crate) use memory::{Group, Hub, JoinToken, Memory, Ran};
 pub(crate) use planes::Plane;
 pub(crate) use presence::{Held, Instance, Position, evidence};

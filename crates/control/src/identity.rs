@@ -10,6 +10,7 @@ mod keeping;
 mod secret_key;
 mod source;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
@@ -23,7 +24,7 @@ use ferryway_tls::{
     Acceptor, Authority, Fingerprint, Now, ServerKey, TlsError, TrustDomain, Validity,
     certificates_pem, read_certificates,
 };
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -90,6 +91,9 @@ struct Shared {
     acceptor: Option<Acceptor>,
     /// The next refusal that is noted in the audit is not one before this time.
     noted_next: Mutex<Instant>,
+    /// Certificates that were shown, and are to be noted: of each instance one, its number and its
+    /// end. Bounded by the instances that are known.
+    shown: Mutex<BTreeMap<Uuid, (Uuid, Timestamp)>>,
 }
 
 /// What proves who is who on the delivery port.
@@ -137,6 +141,7 @@ impl Identity {
             authorities: RwLock::new(Arc::new(authorities)),
             acceptor,
             noted_next: Mutex::new(Instant::now()),
+            shown: Mutex::default(),
         }));
         if let Ok(fingerprint) = identity.fingerprint() {
             tracing::info!(%fingerprint, trust_domain = %settings.trust_domain, "instances are known by certificates of this authority");
@@ -223,12 +228,12 @@ impl Identity {
             let mut item = AuthorityItem {
                 certificate: certificates_pem([authority.anchor()]),
                 issues: n + 1 == authorities.len(),
-                instances: std::collections::BTreeMap::new(),
+                instances: BTreeMap::new(),
                 fingerprint,
             };
             self.0.core.read(|memory| {
                 let living = memory.living_identities(now);
-                for (_, record) in living.filter(|(_, r)| r.authority == item.fingerprint) {
+                for (_, record) in living.filter(|(_, r)| *r.held() == item.fingerprint) {
                     *item.instances.entry(record.group.to_string()).or_default() += 1;
                 }
             });

@@ -1,18 +1,23 @@
 //! Which instances were given certificates, and which certificates are not taken any more.
 
+mod rules;
+
+use std::sync::{Mutex, PoisonError};
+
 use ferryway_model::Name;
 use ferryway_store::{Expect, Txn};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::error::CoreError;
 use super::join_tokens;
-use super::memory::Memory;
 use super::records::{self, IdentityRecord, JoinTokenUse};
 use super::resources::Draft;
 use super::{Actor, Core, NotWritten, keys};
 use crate::secret::SecretDigest;
+
+pub(super) use rules::is_forgotten;
 
 /// Who wants to join.
 #[derive(Clone, Debug)]
@@ -32,7 +37,7 @@ pub(crate) struct Joining {
 /// A certificate that is about to be given out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Issued {
-    /// Its number.
+    /// The number that it would have by this control plane's clock.
     pub(crate) serial: Uuid,
     /// The fingerprint of its authority.
     pub(crate) authority: String,
@@ -40,17 +45,14 @@ pub(crate) struct Issued {
     pub(crate) expires_at: Timestamp,
 }
 
-/// How long after its certificate's end an instance is still counted, and its deletion remembered:
-/// for as long as it could renew, and a day.
-const REMEMBERED: SignedDuration = SignedDuration::from_hours(8 * 24);
-
 impl Core {
     /// Notes that an instance joins with a token, and the certificate it is given. Whoever asks
-    /// again with the same key joins once.
+    /// again with the same key joins once. Answers the certificate's number, which is above those
+    /// of all that the instance had before, whatever the clocks say.
     ///
     /// # Errors
     /// Why it may not: refused, with a sentence for the instance; or the store failed.
-    pub(crate) async fn join(&self, joining: &Joining, issued: &Issued) -> Result<(), CoreError> {
+    pub(crate) async fn join(&self, joining: &Joining, issued: &Issued) -> Result<Uuid, CoreError> {
         let Joining {
             token,
             secret,
@@ -66,6 +68,7 @@ impl Core {
         };
         // Those who join with one token take turns: each counts there.
         let places = [keys::join_token(group, *token)];
+        let given = Mutex::new(issued.serial);
         self.draft(&actor, places, None, |memory, now| {
             let refused = |why: String| Err(CoreError::Unjoined(why));
             let found = memory.join_tokens.get(token);
@@ -88,7 +91,13 @@ impl Core {
                 instance: *instance,
                 key: key.clone(),
             };
-            let again = record.used.as_ref() == Some(&by);
+            let before = memory.identities.get(instance);
+            // Of a token for many, others may have joined since; and who has renewed has its answer.
+            let again = if record.reusable {
+                before.is_some_and(|before| before.record.has_joined_with(key))
+            } else {
+                record.used.as_ref() == Some(&by)
+            };
             if now >= record.expires_at {
                 let end = record.expires_at;
                 return refused(format!(
@@ -106,7 +115,6 @@ impl Core {
                 record.uses += 1;
             }
             record.used = Some(by);
-            let before = memory.identities.get(instance);
             if let Some(other) = before.filter(|before| before.record.group != *group) {
                 let has = &other.record.group;
                 return refused(format!(
@@ -114,19 +122,33 @@ impl Core {
                      data folder of its own"
                 ));
             }
-            // Whoever has a copy of what the instance had before is not this instance any more.
-            let refused_up_to = before.map(|before| {
-                let last = before.record.serial;
-                before
-                    .record
-                    .refused_up_to
-                    .map_or(last, |up_to| up_to.max(last))
-            });
-            let identity = issued.record(group, refused_up_to);
+            let made = record.created_at;
+            let deleted = before.and_then(|before| before.record.deleted_at);
+            if let Some(deleted) = deleted.filter(|deleted| made <= *deleted) {
+                return refused(format!(
+                    "the join token {token} was made at {made}, and the instance {instance} was \
+                     deleted at {deleted}: no token from before lets it in again; make a new one"
+                ));
+            }
+            // Whoever has such a token may make instances, not take over those of others.
+            let is_there = before.is_some_and(|before| before.record.can_come_back(now));
+            if record.reusable && is_there && !again {
+                return refused(format!(
+                    "the join token {token} is for many instances that are new, and the instance \
+                     {instance} has a certificate already; make a join token for one alone \
+                     (without --reusable), or delete the instance first and then make a new token"
+                ));
+            }
+            let mut identity = issued.record(group, before.map(|before| &before.record));
+            // Whoever has what the instance had before is not this instance any more; what it had
+            // is not always noted here.
+            identity.refused_up_to = Some(rules::before(identity.serial));
+            identity.joined_with = Some(key.clone());
+            *given.lock().unwrap_or_else(PoisonError::into_inner) = identity.serial;
             let expect = before.map_or(Expect::Absent, |before| Expect::Revision(before.modified));
             let audit = json!({
-                "serial": issued.serial.simple().to_string(), "expires_at": issued.expires_at,
-                "join_token": token,
+                "serial": identity.serial.simple().to_string(),
+                "expires_at": issued.expires_at, "join_token": token,
             });
             let target = format!("gateway-groups/{group}/instances/{instance}");
             let token_key = keys::join_token(group, *token);
@@ -144,8 +166,8 @@ impl Core {
                 ..Draft::default()
             })
         })
-        .await
-        .map(|_| ())
+        .await?;
+        Ok(given.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Notes in the audit that somebody was not let in, and why.
@@ -175,27 +197,74 @@ impl Core {
         }
     }
 
-    /// Notes the new certificate of an instance that has one. Not durable on purpose: what is lost
-    /// in a crash is known again at the next renewal.
+    /// Notes the new certificate of an instance that has shown the one with the number `shown`.
+    /// Not durable on purpose: what is lost in a crash is known again when the certificate is
+    /// shown. Answers the number of the new one.
     ///
     /// # Errors
-    /// The store failed.
+    /// What it has shown is refused, with a sentence for the instance; or the store failed.
     pub(crate) async fn renewed(
         &self,
         group: &Name,
         instance: Uuid,
+        shown: Uuid,
         issued: &Issued,
-    ) -> Result<(), CoreError> {
+    ) -> Result<Uuid, CoreError> {
         let before = self.read(|memory| memory.identities.get(&instance).cloned());
-        let refused_up_to = before
-            .as_ref()
-            .and_then(|before| before.record.refused_up_to);
+        let known = before.as_ref().map(|before| &before.record);
+        // Once more, and in the same read: it may have been deleted since it was let in.
+        if known.is_some_and(|known| known.refuses(shown)) {
+            return Err(CoreError::Unjoined(no_longer_taken(
+                group.as_str(),
+                instance,
+            )));
+        }
+        let mut record = issued.record(group, known);
+        let held = known.map(|known| known.held_by_who_shows(shown));
+        let left = held.filter(|held| **held != record.authority);
+        record.moving_from = left.cloned();
         let expect = before.map_or(Expect::Absent, |before| Expect::Revision(before.modified));
-        let record = issued.record(group, refused_up_to);
+        self.note(instance, &record, expect).await?;
+        Ok(record.serial)
+    }
+
+    /// Whether there is something to note where an instance shows this certificate.
+    pub(crate) fn is_news(&self, instance: Uuid, serial: Uuid, until: Timestamp) -> bool {
+        let known = self.read(|memory| Some(memory.identities.get(&instance)?.record.clone()));
+        known.is_some_and(|mut record| record.is_shown(serial, until))
+    }
+
+    /// Notes that an instance has shown this certificate, which ends then: it has got it.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub(crate) async fn shown(
+        &self,
+        instance: Uuid,
+        serial: Uuid,
+        until: Timestamp,
+    ) -> Result<(), CoreError> {
+        let known = self.read(|memory| memory.identities.get(&instance).cloned());
+        let Some(mut known) = known else {
+            return Ok(());
+        };
+        if !known.record.is_shown(serial, until) {
+            return Ok(());
+        }
+        let expect = Expect::Revision(known.modified);
+        self.note(instance, &known.record, expect).await
+    }
+
+    async fn note(
+        &self,
+        instance: Uuid,
+        record: &IdentityRecord,
+        expect: Expect,
+    ) -> Result<(), CoreError> {
         let key = keys::identity(instance);
         let txn = Txn::new()
             .require(key.clone(), expect)
-            .put(key, records::write(&record))
+            .put(key, records::write(record))
             .durable(false);
         match self.commit(txn).await {
             Ok(()) => Ok(()),
@@ -208,50 +277,38 @@ impl Core {
     /// Whether certificates of an instance up to some number are refused, and this one is among
     /// them.
     pub(crate) fn is_refused(&self, instance: Uuid, serial: Uuid) -> bool {
-        let up_to = self.read(|memory| memory.identities.get(&instance)?.record.refused_up_to);
-        up_to.is_some_and(|up_to| serial <= up_to)
+        self.read(|memory| {
+            let known = memory.identities.get(&instance);
+            known.is_some_and(|known| known.record.refuses(serial))
+        })
     }
+}
+
+/// Why a certificate that is refused is refused, for the instance.
+pub(crate) fn no_longer_taken(group: &str, instance: Uuid) -> String {
+    format!(
+        "the instance {instance} was deleted, or has joined anew since it was given this \
+         certificate, which is refused from then on; to let it in, start it with a new join token \
+         of the gateway group {group}"
+    )
 }
 
 impl Issued {
-    fn record(&self, group: &Name, refused_up_to: Option<Uuid>) -> IdentityRecord {
+    /// What is noted of it. Its number is above those of before, and what an earlier one needs is
+    /// remembered for as long as that could come back.
+    fn record(&self, group: &Name, before: Option<&IdentityRecord>) -> IdentityRecord {
+        let least = before.map(IdentityRecord::next_serial);
+        let end = before.map(|before| before.expires_at);
         IdentityRecord {
             group: group.clone(),
-            serial: self.serial,
+            serial: least.map_or(self.serial, |least| least.max(self.serial)),
             authority: self.authority.clone(),
             issued_at: self.at,
-            expires_at: self.expires_at,
-            refused_up_to,
+            expires_at: end.map_or(self.expires_at, |end| end.max(self.expires_at)),
+            refused_up_to: before.and_then(|before| before.refused_up_to),
+            deleted_at: before.and_then(|before| before.deleted_at),
+            joined_with: None,
+            moving_from: None,
         }
     }
-}
-
-impl Memory {
-    /// The identities of instances that are there or can come back by themselves.
-    pub(crate) fn living_identities(
-        &self,
-        now: Timestamp,
-    ) -> impl Iterator<Item = (Uuid, &IdentityRecord)> {
-        let all = self.identities.iter();
-        all.map(|(id, stored)| (*id, &stored.record))
-            .filter(move |(_, record)| !is_forgotten(record, now))
-            .filter(|(_, record)| {
-                record
-                    .refused_up_to
-                    .is_none_or(|up_to| record.serial > up_to)
-            })
-    }
-
-    /// What the store is to hold once an instance is deleted: that its certificates are refused.
-    pub(super) fn refuse(&self, instance: Uuid) -> Option<(IdentityRecord, Expect)> {
-        let stored = self.identities.get(&instance)?;
-        let mut record = stored.record.clone();
-        record.refused_up_to = Some(Uuid::now_v7().max(record.serial));
-        Some((record, Expect::Revision(stored.modified)))
-    }
-}
-
-/// Whether nobody can come back with this identity any more.
-pub(super) fn is_forgotten(record: &IdentityRecord, now: Timestamp) -> bool {
-    now.duration_since(record.expires_at) > REMEMBERED
 }

@@ -45,7 +45,7 @@ impl Core {
                 let record = JoinTokenRecord {
                     reusable: draft.reusable,
                     expires_at: draft.expires_at.unwrap_or(default),
-                    created_at: now,
+                    created_at: memory.after_deletions(group, now),
                     created_by: actor.name.clone(),
                     digest,
                     uses: 0,

@@ -205,6 +205,14 @@ pub(crate) struct IdentityRecord {
     /// Certificates of this instance up to this number are refused: it was deleted, or has joined
     /// anew, since.
     pub(crate) refused_up_to: Option<Uuid>,
+    /// When it was deleted last: no join token of before lets it in again.
+    pub(crate) deleted_at: Option<Timestamp>,
+    /// The fingerprint of the key that it has joined with, until it renews: the answer may have
+    /// been lost, and who asks again with it is answered again.
+    pub(crate) joined_with: Option<String>,
+    /// The authority that its certificates of before are of, where that is another one, until one
+    /// of `authority` was shown: the answer may have been lost.
+    pub(crate) moving_from: Option<String>,
 }
 
 /// `authority/own`: the authorities of the instances' certificates.

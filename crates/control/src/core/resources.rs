@@ -85,17 +85,19 @@ impl Core {
         // The keeper may be about to store it as gone offline: it comes before, or not at all.
         let _keeping = self.0.keeping_instances.lock().await;
         let deleted = self
-            .draft(actor, [], None, |memory, _| {
+            .draft(actor, [], None, |memory, now| {
                 let instance = memory
                     .instances
                     .get(group)
                     .and_then(|instances| instances.get(id));
-                let Some(instance) = instance else {
+                // One that was not seen, or not for long, may have a certificate.
+                let uuid: Option<Uuid> = id.parse().ok();
+                if instance.is_none() && !uuid.is_some_and(|it| memory.has_identity(group, it)) {
                     return Err(CoreError::not_found(format!(
                         "{group} has no instance {id}"
                     )));
-                };
-                if instance.is_online() {
+                }
+                if let Some(instance) = instance.filter(|instance| instance.is_online()) {
                     let message = format!(
                         "the instance on {} is online; stop it first",
                         instance.record.hostname
@@ -106,8 +108,8 @@ impl Core {
                 }
                 let target = format!("gateway-groups/{group}/instances/{id}");
                 // Its certificate is refused from now on.
-                let refused = id.parse().ok().and_then(|uuid: Uuid| {
-                    let (record, expect) = memory.refuse(uuid)?;
+                let refused = uuid.and_then(|uuid| {
+                    let (record, expect) = memory.refuse(uuid, now)?;
                     Some((keys::identity(uuid), record, expect))
                 });
                 let mut draft = Draft::default();
@@ -118,7 +120,7 @@ impl Core {
                 let audit = (
                     "delete instance",
                     target,
-                    json!(instance.record),
+                    json!(instance.map(|instance| &instance.record)),
                     Value::Null,
                 );
                 draft.deletes.push(keys::instance(group, id));

@@ -123,6 +123,7 @@ impl Core {
             let identities = memory.identities.iter();
             let identities = identities
                 .filter(|(_, stored)| is_forgotten(&stored.record, now))
+                .filter(|(_, stored)| !memory.has_token_of_before(&stored.record))
                 .map(|(id, stored)| (keys::identity(*id), stored.modified));
             let tokens = memory.join_tokens.iter();
             let tokens = tokens

@@ -1,6 +1,6 @@
 //! Enrolment: who gets a certificate.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use ferryway_delivery::Registrar;
@@ -8,25 +8,19 @@ use ferryway_delivery::server::{Enrolling, NotEnrolled};
 use ferryway_model::Name;
 use ferryway_proto::{EnrollReply, EnrollRequest};
 use ferryway_tls::{
-    Certificate, CertificateRequest, ControlName, InstanceName, JoinToken, Validity,
+    Authority, Certificate, CertificateRequest, ControlName, InstanceName, JoinToken, Validity,
 };
 use jiff::Timestamp;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{Identity, NONE};
-use crate::core::{CoreError, Issued, Joining};
+use crate::core::{CoreError, Issued, Joining, no_longer_taken};
 use crate::secret::SecretDigest;
 
 /// How often, at most, a refusal is noted in the audit: who knocks a thousand times shall not fill
 /// the store.
 const NOTE_EVERY: Duration = Duration::from_secs(10);
-
-/// A certificate that was made, and what is noted of it.
-struct Made {
-    reply: EnrollReply,
-    issued: Issued,
-}
 
 impl Registrar for Identity {
     fn now(&self) -> Timestamp {
@@ -41,12 +35,13 @@ impl Registrar for Identity {
             ));
         }
         if self.0.core.is_refused(name.instance, certificate.serial) {
-            return Err(format!(
-                "the instance {} was deleted, or has joined anew since it was given this \
-                 certificate, which is refused from then on; to let it in, start it with a new join \
-                 token of the gateway group {}",
-                name.instance, name.group
-            ));
+            return Err(no_longer_taken(&name.group, name.instance));
+        }
+        let (instance, serial, until) = (name.instance, certificate.serial, certificate.not_after);
+        if self.0.core.is_news(instance, serial, until) {
+            let shown = self.0.shown.lock();
+            let mut shown = shown.unwrap_or_else(PoisonError::into_inner);
+            shown.insert(instance, (serial, until));
         }
         Ok(())
     }
@@ -66,9 +61,9 @@ impl Registrar for Identity {
         Box::pin(async move { identity.join(request, from).await })
     }
 
-    fn renew(&self, request: EnrollRequest, from: String) -> Enrolling {
+    fn renew(&self, request: EnrollRequest, shown: Uuid, from: String) -> Enrolling {
         let identity = self.clone();
-        Box::pin(async move { identity.renewed(request, from).await })
+        Box::pin(async move { identity.renewed(request, shown, from).await })
     }
 }
 
@@ -92,11 +87,12 @@ impl Identity {
             key: asked.key().to_string(),
             from,
         };
-        let Made { reply, issued } = self.make(&joining.group, instance, &asked)?;
+        let (authorities, issued) = self.issue()?;
         match self.0.core.join(&joining, &issued).await {
-            Ok(()) => {
+            Ok(serial) => {
                 tracing::info!(group = %joining.group, %instance, from = joining.from, "an instance has joined");
-                Ok(reply)
+                let (group, issued) = (&joining.group, Issued { serial, ..issued });
+                self.make(&authorities, (group, instance), &asked, &issued)
             }
             Err(error) => Err(self.refuse(&joining, error).await),
         }
@@ -134,6 +130,7 @@ impl Identity {
     async fn renewed(
         &self,
         request: EnrollRequest,
+        shown: Uuid,
         from: String,
     ) -> Result<EnrollReply, NotEnrolled> {
         let EnrollRequest {
@@ -148,20 +145,40 @@ impl Identity {
             return Err(NotEnrolled::Refused(why));
         }
         let asked = read(&certificate_request)?;
-        let Made { reply, issued } = self.make(&group, instance, &asked)?;
-        let renewed = core.renewed(&group, instance, &issued).await;
-        renewed.map_err(|error| unavailable(&error))?;
+        let (authorities, issued) = self.issue()?;
+        let renewed = core.renewed(&group, instance, shown, &issued).await;
+        let serial = renewed.map_err(|error| match error {
+            CoreError::Unjoined(why) => NotEnrolled::Refused(why),
+            other => unavailable(&other),
+        })?;
         tracing::debug!(%group, %instance, from, "a certificate was renewed");
-        Ok(reply)
+        let issued = Issued { serial, ..issued };
+        self.make(&authorities, (&group, instance), &asked, &issued)
+    }
+
+    /// What the next certificate is to be, and who is trusted then. Its number may have to be
+    /// higher: that is known once it is noted, so it is noted first and made then.
+    fn issue(&self) -> Result<(Arc<Vec<Authority>>, Issued), NotEnrolled> {
+        let authorities = self.authorities();
+        let none = || NotEnrolled::Unavailable(NONE.to_owned());
+        let newest = authorities.last().ok_or_else(none)?;
+        let now = self.0.core.now();
+        let issued = Issued {
+            serial: Uuid::now_v7(),
+            authority: newest.fingerprint().to_string(),
+            at: now,
+            expires_at: now.checked_add(self.0.lifetime).unwrap_or(Timestamp::MAX),
+        };
+        Ok((authorities, issued))
     }
 
     fn make(
         &self,
-        group: &Name,
-        instance: Uuid,
+        authorities: &[Authority],
+        (group, instance): (&Name, Uuid),
         asked: &CertificateRequest,
-    ) -> Result<Made, NotEnrolled> {
-        let authorities = self.authorities();
+        issued: &Issued,
+    ) -> Result<EnrollReply, NotEnrolled> {
         let none = || NotEnrolled::Unavailable(NONE.to_owned());
         let newest = authorities.last().ok_or_else(none)?;
         let name = InstanceName {
@@ -169,28 +186,19 @@ impl Identity {
             group: group.to_string(),
             instance,
         };
-        let now = self.0.core.now();
         let validity = Validity {
-            now,
+            now: issued.at,
             lifetime: self.0.lifetime,
         };
-        let serial = Uuid::now_v7();
-        let chain = newest.issue(&name, asked, serial, validity);
+        let chain = newest.issue(&name, asked, issued.serial, validity);
         let chain = chain.map_err(|error| NotEnrolled::Unavailable(error.to_string()))?;
         let trusted = authorities
             .iter()
             .map(|authority| authority.anchor().to_vec());
-        let issued = Issued {
-            serial,
-            authority: newest.fingerprint().to_string(),
-            at: now,
-            expires_at: now.checked_add(self.0.lifetime).unwrap_or(Timestamp::MAX),
-        };
-        let reply = EnrollReply {
+        Ok(EnrollReply {
             chain: chain.into_iter().map(Into::into).collect(),
             authorities: trusted.map(Into::into).collect(),
-        };
-        Ok(Made { reply, issued })
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the authority does by itself: it follows the store, renews the ports' certificate, and ends
 //! the trust in an old authority that nobody needs any more.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
@@ -46,13 +47,32 @@ impl Identity {
                     {
                         tracing::error!(%error, "the delivery port's certificate could not be renewed");
                     }
+                    self.note_shown().await;
                     self.drop_unneeded().await;
                 }
             }
         }
     }
 
-    /// Ends the trust in the old authority, once every instance has a certificate of the new one.
+    /// Notes which instances have shown a certificate that was not known to have reached them. What
+    /// cannot be noted now is left to the next look.
+    pub(crate) async fn note_shown(&self) {
+        let shown = || self.0.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = shown().clone();
+        for (instance, (serial, until)) in all {
+            if let Err(error) = self.0.core.shown(instance, serial, until).await {
+                tracing::debug!(%instance, %error, "a certificate that was shown could not be noted yet");
+                continue;
+            }
+            let mut shown = shown();
+            if shown.get(&instance) == Some(&(serial, until)) {
+                shown.remove(&instance);
+            }
+        }
+    }
+
+    /// Ends the trust in the old authority, once every instance has a certificate of the new one,
+    /// and has shown it: the answer to a renewal may be lost.
     async fn drop_unneeded(&self) {
         let authorities = self.authorities();
         let [old, _] = authorities.as_slice() else {
@@ -65,7 +85,7 @@ impl Identity {
         let now = self.0.core.now();
         let is_needed = self.0.core.read(|memory| {
             let mut living = memory.living_identities(now);
-            living.any(|(_, record)| record.authority == old)
+            living.any(|(_, record)| record.needs(&old))
         });
         if is_needed {
             return;

@@ -303,7 +303,9 @@ async fn instance_of(control: &Control, now: Now) -> Connector {
     };
     let made = control.core.put_group(&actor, &group.name, wanted, None);
     made.await.expect("is made");
-    let renewed = control.identity.renew(request, "192.0.2.1".to_owned());
+    let renewed = control
+        .identity
+        .renew(request, Uuid::now_v7(), "192.0.2.1".to_owned());
     let reply = renewed.await.expect("has a certificate");
     let chain: Vec<_> = reply.chain.iter().map(|der| der.to_vec()).collect();
     let anchors = reply.authorities.iter().map(AsRef::as_ref);

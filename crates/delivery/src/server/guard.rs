@@ -33,8 +33,8 @@ pub trait Registrar: Send + Sync + 'static {
     fn enroll(&self, request: EnrollRequest, from: String) -> Enrolling;
 
     /// Gives a new certificate to who has one, which was judged as [`Self::knows`] does. In the
-    /// request, group and instance are those of the certificate.
-    fn renew(&self, request: EnrollRequest, from: String) -> Enrolling;
+    /// request, group and instance are those of the certificate; `shown` is its number.
+    fn renew(&self, request: EnrollRequest, shown: Uuid, from: String) -> Enrolling;
 }
 
 /// A certificate that is being made.
@@ -124,7 +124,7 @@ impl Guard {
                 Time::Expired => return Err(expired(certificate, now)),
             }
             self.matches(name, certificate, &request.group, request.instance)?;
-            self.registrar.renew(request, from)
+            self.registrar.renew(request, certificate.serial, from)
         };
         enrolling.await.map_err(|error| match error {
             NotEnrolled::Refused(why) => Status::permission_denied(why),

@@ -31,26 +31,33 @@ async fn join(
     instance: u128,
     key: &InstanceKey,
 ) -> Result<Certificate, String> {
-    ask(api, Some(secret), "test", instance, key).await
+    ask(api, Ok(secret), "test", instance, key).await
+}
+
+/// What an instance is answered that shows this certificate.
+async fn renew(api: &Api, shown: &Certificate) -> Result<Certificate, String> {
+    let name = shown.instance.as_ref().expect("names one");
+    let instance = name.instance.as_u128();
+    ask(api, Err(shown), &name.group, instance, &key()).await
 }
 
 async fn ask(
     api: &Api,
-    secret: Option<&str>,
+    shown: Result<&str, &Certificate>,
     group: &str,
     instance: u128,
     key: &InstanceKey,
 ) -> Result<Certificate, String> {
     let request = EnrollRequest {
-        token: secret.map(ToOwned::to_owned),
+        token: shown.ok().map(ToOwned::to_owned),
         certificate_request: key.request().expect("is made").into(),
         group: group.parse().expect("is a name"),
         instance: Uuid::from_u128(instance),
     };
     let from = "192.0.2.1".to_owned();
-    let answer = match secret {
-        Some(_) => api.identity.enroll(request, from).await,
-        None => api.identity.renew(request, from).await,
+    let answer = match shown {
+        Ok(_) => api.identity.enroll(request, from).await,
+        Err(shown) => api.identity.renew(request, shown.serial, from).await,
     };
     match answer {
         Ok(reply) => Ok(Certificate::read(&reply.chain[0]).expect("is one")),
@@ -129,7 +136,7 @@ async fn what_lets_nobody_in() {
     let api = Api::furnished().await;
     let secret = token(&api, json!({})).await;
     refused(
-        &ask(&api, Some(&secret), "production", 1, &key()).await,
+        &ask(&api, Ok(&secret), "production", 1, &key()).await,
         "the join token is for the gateway group test, and the instance says that it belongs to production",
     );
     let mut forged = secret.clone().into_bytes();
@@ -156,7 +163,7 @@ async fn who_joins_anew_ends_what_it_had() {
     let before = join(&api, &first, 1, &key()).await.expect("joins");
     let name = before.instance.clone().expect("names one");
     assert_eq!(api.identity.knows(&name, &before), Ok(()));
-    let renewed = ask(&api, None, "test", 1, &key()).await.expect("renews");
+    let renewed = renew(&api, &before).await.expect("renews");
     assert_eq!(api.identity.knows(&name, &before), Ok(()), "until its end");
     let second = token(&api, json!({})).await;
     let after = join(&api, &second, 1, &key()).await.expect("joins");
@@ -171,7 +178,7 @@ async fn who_joins_anew_ends_what_it_had() {
         .await;
     let secret = made.json()["secret"].as_str().expect("is shown").to_owned();
     refused(
-        &ask(&api, Some(&secret), "production", 1, &key()).await,
+        &ask(&api, Ok(&secret), "production", 1, &key()).await,
         "belongs to the gateway group test",
     );
 }
@@ -180,7 +187,7 @@ async fn who_joins_anew_ends_what_it_had() {
 async fn the_authority_is_exchanged_while_both_are_trusted() {
     let api = Api::furnished().await;
     let secret = token(&api, json!({"reusable": true})).await;
-    join(&api, &secret, 1, &key()).await.expect("joins");
+    let held = join(&api, &secret, 1, &key()).await.expect("joins");
     let old = api.get("/authority").await.json()["authorities"][0]["fingerprint"].clone();
     let old = old.as_str().expect("is a text").to_owned();
     let path = format!("/authority/{old}");
@@ -201,12 +208,19 @@ async fn the_authority_is_exchanged_while_both_are_trusted() {
     let again = api.send("POST", "/authority/rotate", Value::Null).await;
     assert_eq!(again.status, 409, "one at a time");
 
-    ask(&api, None, "test", 1, &key()).await.expect("renews");
-    let all = api.get("/authority").await.json()["authorities"].clone();
-    assert_eq!(
-        (&all[0]["instances"], &all[1]["instances"]),
-        (&json!({}), &json!({"test": 1}))
-    );
+    let renewed = renew(&api, &held).await.expect("renews");
+    let name = renewed.instance.clone().expect("names one");
+    let (one, none) = (json!({"test": 1}), json!({}));
+    // The answer may be lost on its way.
+    for (shown, holds) in [(None, [&one, &none]), (Some(&renewed), [&none, &one])] {
+        if let Some(shown) = shown {
+            assert_eq!(api.identity.knows(&name, shown), Ok(()));
+        }
+        api.identity.note_shown().await;
+        let all = api.get("/authority").await.json()["authorities"].clone();
+        let instances = [&all[0]["instances"], &all[1]["instances"]];
+        assert_eq!(instances, holds);
+    }
     assert_eq!(api.send("DELETE", &path, Value::Null).await.status, 204);
     assert_eq!(api.send("DELETE", &path, Value::Null).await.status, 404);
     let left = api.get("/authority").await.json()["authorities"].clone();

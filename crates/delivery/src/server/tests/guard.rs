@@ -63,7 +63,7 @@ impl Registrar for Register {
         Box::pin(async move { reply })
     }
 
-    fn renew(&self, request: EnrollRequest, _from: String) -> Enrolling {
+    fn renew(&self, request: EnrollRequest, _shown: Uuid, _from: String) -> Enrolling {
         let reply = self.issue(&request);
         Box::pin(async move { reply })
     }
